@@ -1,0 +1,25 @@
+"""ML-EM Lab's library: Euler–Maruyama and multilevel Euler–Maruyama (arXiv 2603.24594) on hierarchies of drifts."""
+
+from mlem import problems
+from mlem.brownian import BrownianPath
+from mlem.errors import Estimate, NonFiniteStep, strong_error
+from mlem.hierarchy import Hierarchy, Level
+from mlem.march import Solution
+from mlem.sde import SDE
+from mlem.solvers import euler_maruyama, multilevel_euler_maruyama
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SDE",
+    "BrownianPath",
+    "Estimate",
+    "Hierarchy",
+    "Level",
+    "NonFiniteStep",
+    "Solution",
+    "euler_maruyama",
+    "multilevel_euler_maruyama",
+    "problems",
+    "strong_error",
+]

@@ -1,0 +1,73 @@
+"""Errors of what was simulated, with their uncertainty, and the errors that a simulation itself can end in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def squared_errors(final: Tensor, reference: Tensor) -> Float[np.ndarray, " batch"]:
+    """Squared distance of each path to its reference, averaged over coordinates, so that dimensions compare."""
+    if final.shape != reference.shape:
+        raise ValueError(f"final and reference differ in shape: {tuple(final.shape)} and {tuple(reference.shape)}")
+    difference = (final - reference.to(final.device)).double()
+    return difference.square().flatten(1).mean(1).cpu().numpy()
+
+
+def strong_error(
+    final: Float[Tensor, "batch *shape"], reference: Float[Tensor, "batch *shape"], *, groups: int | None = None
+) -> Estimate:
+    """RMSE over paths and coordinates, with a 95 % bootstrap interval over paths.
+
+    Paths that share their coins are not independent: give ``groups``, the number of equal, consecutive groups of paths that do,
+    and whole groups are resampled. Raises ValueError for shapes that differ.
+    """
+    return rmse(squared_errors(final, reference), groups=groups)
+
+
+def rmse(squared: Float[np.ndarray, " batch"], *, groups: int | None = None) -> Estimate:
+    """Root mean of per-path squared errors, interval as in :func:`strong_error`."""
+    units = squared if groups is None else squared.reshape(groups, -1).mean(1)
+    means = np.sqrt(bootstrap_means(units))
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Estimate(float(np.sqrt(units.mean())), float(low), float(high))
+
+
+def bootstrap_means(units: Float[np.ndarray, "units *rest"], seed: int = 0) -> Float[np.ndarray, "resamples *rest"]:
+    """Means over resampled units (axis 0), the same resample for every column: points that share paths stay coupled."""
+    n = len(units)
+    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=RESAMPLES)
+    return np.tensordot(counts, units, axes=1) / n
+
+
+class NonFiniteStep(ArithmeticError):
+    """A step left the finite numbers. Carries ``step``, ``time``, ``level`` (1-based, None for the step itself) and ``path``."""
+
+    def __init__(self, *, step: int, time: float, level: int | None, path: int, weight: float) -> None:
+        self.step, self.time, self.level, self.path, self.weight = step, time, level, path, weight
+        culprit = f"level {level} returned a non-finite drift" if level else "the state overflowed"
+        advice = "take more steps"
+        if abs(weight) > 2.0:
+            advice += f", or larger probabilities: the largest weight there was {weight:.3g}, a rare and large kick"
+        super().__init__(f"step {step} (t = {time:.4g}) is not finite: {culprit} on path {path}; {advice}")
+
+
+def first_bad_path(x: Tensor) -> int | None:
+    """Index of the first path with a non-finite number, None if all are finite."""
+    bad = ~torch.isfinite(x).flatten(1).all(1)
+    return int(bad.nonzero()[0]) if bool(bad.any()) else None

@@ -1,0 +1,146 @@
+"""Which levels fire when: B_k,n and the weights w_k = B_k/p_k − B_{k+1}/p_{k+1} (method, sections 2 and 5).
+
+A firing plan knows probabilities and coins, and nothing of drifts. Every kind but *held* is unbiased: E[B_k,n] = p_k(t_n).
+
+- ``bernoulli``: independent coins (the paper's).
+- ``systematic``: one uniform u per level and trajectory; fire at step n when ⌊S_{n+1} + u⌋ > ⌊S_n + u⌋ with S_n = Σ_{m<n} p_m.
+- ``nested``: one uniform per step for all levels, B_k = [U < p_k]: f^{k−1} is already paid for when level k fires.
+- ``held``: even firing from step 0 on, the last corrections reused in between: biased, the baseline (multirate Euler).
+- ``poisson``: the limit h → 0, events at rate λ_k = p_k/h (``poisson.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mlem.checks import check_choice
+from mlem.streams import PathStream
+
+KINDS = ("bernoulli", "systematic", "nested", "held", "poisson")
+DRAWS = ("shared", "per-path")
+_COINS_PER_CHUNK = 2**20
+
+Probabilities = Float[Tensor, "#steps levels #coins"]
+
+
+def as_probabilities(probabilities: object, levels: int, steps: int, coins: int) -> Probabilities:
+    """``probabilities`` as (1 or steps, K, 1 or coins) in float64, from (K,), (steps, K) or that very shape.
+
+    Raises ValueError for another shape or an entry outside (0, 1].
+    """
+    p = torch.as_tensor(probabilities, dtype=torch.float64)
+    if p.ndim == 1:
+        p = p[None, :, None]
+    elif p.ndim == 2:
+        p = p[:, :, None]
+    if p.ndim != 3 or p.shape[0] not in (1, steps) or p.shape[1] != levels or p.shape[2] not in (1, coins):
+        raise ValueError(
+            f"probabilities take the shape ({levels},) or ({steps}, {levels}), for {levels} levels and {steps} steps; "
+            f"got {tuple(torch.as_tensor(probabilities).shape)}"
+        )
+    outside = ~((p > 0) & (p <= 1))
+    if bool(outside.any()):
+        k = int(outside.any(2).any(0).nonzero()[0])
+        value = float(p[outside][0])
+        raise ValueError(f"probabilities must lie in (0, 1], got {value:g} for level {k + 1}")
+    return p
+
+
+def fires(
+    kind: str, p: Probabilities, *, steps: int, coins: int, seed: int, first: int = 0
+) -> Iterator[Bool[Tensor, "chunk levels coins"]]:
+    """B_k,n in chunks of consecutive steps, for ``coins`` independent sets of coins (1 if the batch shares them).
+
+    ``first`` is the index of the first path: with per-path draws a path's coins do not depend on the batch.
+    """
+    levels = p.shape[1]
+    per_chunk = max(1, _COINS_PER_CHUNK // (levels * coins))
+    uniforms = {"bernoulli": levels, "nested": 1, "systematic": levels}[check_choice("firing", kind, KINDS[:3])]
+    source = PathStream(seed, "levels", coins, uniforms, law="uniform", first=first)
+    phase = source.take(1)[0].T.double() if kind == "systematic" else None  # u, (levels, coins)
+    for start in range(0, steps, per_chunk):
+        count = min(per_chunk, steps - start)
+        if phase is not None:
+            fired = _crossings(_running_total(p, start, count), phase)
+            yield fired | (_steps(p, start, count) >= 1.0)  # p = 1 fires whatever the rounding of the total
+        else:
+            yield source.take(count).transpose(1, 2) < _steps(p, start, count)
+
+
+def prefix_length(p: Probabilities) -> int:
+    """Number of leading levels that fire at every step with certainty: they are one deterministic drift, f^prefix."""
+    always = (p == 1.0).all(2).all(0)
+    return int(always.long().cumprod(0).sum())
+
+
+def held_fires(p: Probabilities, steps: int) -> Bool[Tensor, "steps levels"]:
+    """Even firing that begins at step 0: fire at n when ⌈S_{n+1}⌉ > ⌈S_n⌉."""
+    ceilings = torch.ceil(_running_total(p, 0, steps)[:, :, 0])
+    return (ceilings[1:] > ceilings[:-1]) | (p[:, :, 0] >= 1.0)
+
+
+def held_evaluations(p: Probabilities, steps: int) -> Bool[Tensor, "steps levels 1"]:
+    """Which levels are evaluated at each step when corrections are held: f^k and f^{k−1} where level k fires; of the
+    deterministic prefix its last level alone."""
+    fired = held_fires(p, steps)
+    prefix = prefix_length(p)
+    needed = fired.clone()
+    needed[:, :-1] |= fired[:, 1:]
+    needed[:, : max(0, prefix - 1)] = False
+    return needed.unsqueeze(2)
+
+
+def poisson_counts(
+    p: Probabilities, *, steps: int, fine: int, coins: int, seed: int, first: int = 0
+) -> Iterator[Float[Tensor, "ratio levels coins"]]:
+    """For each step the numbers of events N_k on its fine steps, Poisson of mean p_k·steps/fine. The deterministic prefix has
+    no events. Drawn by inversion of the distribution function, one uniform a count."""
+    ratio, prefix = fine // steps, prefix_length(p)
+    source = PathStream(seed, "levels", coins, p.shape[1], law="uniform", first=first)
+    for n in range(steps):
+        mu = p[n if p.shape[0] > 1 else 0] / ratio
+        mu[:prefix] = 0.0
+        u = source.take(ratio).transpose(1, 2)
+        term = torch.exp(-mu)
+        cumulative, counts, count = term.clone(), torch.zeros_like(u), 0
+        while bool((above := u >= cumulative).any()):
+            counts += above
+            count += 1
+            term = term * mu / count
+            cumulative = cumulative + term
+        yield counts
+
+
+def weights(fired: Bool[Tensor, "*steps levels coins"], p: Probabilities) -> Float[Tensor, "*steps levels coins"]:
+    """w_k = B_k/p_k − B_{k+1}/p_{k+1}, with B_{K+1} = 0: the drift of the step is Σ_k w_k f^k.
+
+    It is exactly zero where the telescope cancels, so a level whose weight is zero need not be evaluated, and the prefix of
+    levels with p = 1 collapses to its last.
+    """
+    w = fired / p
+    w[..., :-1, :] -= w[..., 1:, :].clone()
+    return w
+
+
+def _steps(p: Probabilities, start: int, count: int) -> Probabilities:
+    return p if p.shape[0] == 1 else p[start : start + count]
+
+
+def _running_total(p: Probabilities, start: int, count: int) -> Float[Tensor, "count+1 levels #coins"]:
+    """S_n for n = start..start+count. S_n is always formed the same way, so that chunks agree."""
+    if p.shape[0] == 1:
+        return p * torch.arange(start, start + count + 1, dtype=p.dtype)[:, None, None]
+    total = torch.cat([torch.zeros_like(p[:1]), p.cumsum(0)])
+    return total[start : start + count + 1]
+
+
+def _crossings(
+    total: Float[Tensor, "chunk+1 levels #coins"], phase: Float[Tensor, "levels coins"]
+) -> Bool[Tensor, "chunk levels coins"]:
+    """Where the running total of p, shifted by the phase, passes an integer."""
+    floors = torch.floor(total + phase)
+    return floors[1:] > floors[:-1]

@@ -1,0 +1,191 @@
+"""What every solver does around its step: checks its arguments, saves states, reports, counts, and finds a step that went wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mlem.brownian import BrownianPath
+from mlem.checks import check_divides, check_integer
+from mlem.errors import NonFiniteStep, first_bad_path
+from mlem.hierarchy import Level
+from mlem.ledger import Firing, Ledger
+from mlem.sde import SDE
+
+Report: TypeAlias = Callable[[float], None]
+"""Called with the fraction done; an exception that it raises cancels the solve."""
+
+Fired: TypeAlias = list[tuple[int, Tensor | None, Tensor | float]]
+"""The non-zero weights of one step: (level, paths, w), where paths None means all of them."""
+
+Advance: TypeAlias = Callable[[Tensor, int, Tensor, Any], Tensor]
+"""(y_n, n, ΔW_n, the plan's entry for step n) -> y_{n+1}."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What a solve returns. ``states`` holds the states after the steps ``saved``, if any were asked for."""
+
+    final: Float[Tensor, "batch *shape"]
+    states: Float[Tensor, "saved batch *shape"] | None
+    saved: tuple[int, ...]
+    ledger: Ledger
+
+    @property
+    def evaluations(self) -> Float[np.ndarray, " levels"]:
+        """Distinct evaluations of each level, per path (mean over the batch)."""
+        return self.ledger.evaluations
+
+    @property
+    def cost(self) -> float:
+        """Model cost per path."""
+        return self.ledger.cost
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the whole solve."""
+        return self.ledger.seconds
+
+
+class Tally:
+    """Turns weights into lists of what to evaluate, and counts the evaluations: their sum over coins is in ``evaluations``."""
+
+    def __init__(self, levels: int, like: Tensor) -> None:
+        self.evaluations = np.zeros(levels)
+        self._like = like
+
+    def add(self, levels: Iterable[int]) -> None:
+        """One evaluation of each of ``levels`` for the whole batch."""
+        for k in levels:
+            self.evaluations[k] += 1
+
+    def sparse(self, w: Float[Tensor, "steps levels coins"]) -> Iterator[Fired]:
+        """The non-zero weights, step by step."""
+        fired = w != 0
+        counts = fired.sum(2)
+        self.evaluations += counts.sum(0).numpy()
+        if w.shape[2] == 1:
+            for row in w[:, :, 0].tolist():
+                yield [(k, None, weight) for k, weight in enumerate(row) if weight]
+            return
+        batch, column = w.shape[2], (-1,) + (1,) * (self._like.ndim - 1)
+        paths = fired.nonzero()[:, 2].to(self._like.device)  # in the order of (step, level, path)
+        values = w[fired].to(self._like).view(column)
+        ones = (w == 1).sum(2).tolist()
+        end = 0
+        for n, row in enumerate(counts.tolist()):
+            entry: Fired = []
+            for k, count in enumerate(row):
+                if not count:
+                    continue
+                begin, end = end, end + count
+                if ones[n][k] == batch:
+                    entry.append((k, None, 1.0))
+                else:
+                    entry.append((k, None if count == batch else paths[begin:end], values[begin:end]))
+            yield entry
+
+
+class March:
+    """One trajectory from the initial state to the horizon."""
+
+    check_every = 32  # steps between looks for non-finite numbers, which additive steps never lose again
+
+    def __init__(
+        self,
+        sde: SDE,
+        steps: int,
+        path: BrownianPath,
+        initial: Tensor,
+        save: Literal["all"] | Sequence[int] | None,
+        report: Report | None,
+    ) -> None:
+        self._began = time.perf_counter()
+        check_divides("steps", steps, path.steps)
+        _check_fit(sde, path, initial)
+        self.h, self.steps, self.path = sde.horizon / steps, steps, path
+        self._y, self._report = initial, report
+        self._wanted = range(steps + 1) if save == "all" else sorted({*save}) if save is not None else ()
+        for n in self._wanted:
+            check_integer("save", n, low=0, high=steps)
+
+    def run(self, advance: Advance, inputs: Iterable[tuple[Tensor, Any]], levels: Sequence[Level]) -> None:
+        """All steps. ``inputs`` gives ΔW and the plan's entry for each; ``levels`` are looked at when a step goes wrong."""
+        y, wanted = self._y, frozenset(self._wanted)
+        self._states = [y] if 0 in wanted else []
+        begin, window = y, list[tuple[Tensor, Any]]()
+        for n, (dW, entry) in enumerate(inputs, start=1):
+            y = advance(y, n - 1, dW, entry)
+            window.append((dW, entry))
+            if n in wanted:
+                self._states.append(y)
+            if n == 1:
+                _check_like(y, begin)
+            if len(window) == self.check_every or n == self.steps:
+                if not bool(torch.isfinite(y.sum())):
+                    self._locate(advance, begin, n - len(window), window, levels)
+                if self._report:
+                    self._report(n / self.steps)
+                begin, window = y, []
+        self._y = y
+
+    def solution(self, evaluations: Float[np.ndarray, " levels"], costs: Float[np.ndarray, " levels"], firing: Firing) -> Solution:
+        """The result of the run, with its ledger."""
+        if self._y.is_cuda:
+            torch.cuda.synchronize(self._y.device)
+        seconds = time.perf_counter() - self._began
+        states = torch.stack(self._states) if self._wanted else None
+        return Solution(self._y, states, tuple(self._wanted), Ledger(evaluations, costs, seconds, firing))
+
+    def _locate(
+        self, advance: Advance, y: Tensor, n: int, window: list[tuple[Tensor, Any]], levels: Sequence[Level]
+    ) -> None:
+        """Replays the window from y_n and raises at its first non-finite state; returns if the sum alone had overflowed."""
+        for dW, entry in window:
+            after = advance(y, n, dW, entry) if len(window) > 1 else y + torch.nan
+            path = first_bad_path(after)
+            if path is not None:
+                t = n * self.h
+                guilty = [k for k, level in enumerate(levels, start=1) if first_bad_path(level.drift(y, t)) is not None]
+                raise NonFiniteStep(
+                    step=n + 1,
+                    time=t,
+                    level=guilty[0] if guilty else None,
+                    path=path + self.path.first,
+                    weight=_largest_weight(entry),
+                )
+            y, n = after, n + 1
+
+
+def _largest_weight(entry: object) -> float:
+    """The largest |w| in a plan's entry; 1 where it has none."""
+    if isinstance(entry, list) and entry and isinstance(entry[0], tuple):
+        return max(float(torch.as_tensor(w).abs().max()) for _, _, w in entry)
+    return 1.0
+
+
+def _check_fit(sde: SDE, path: BrownianPath, initial: Tensor) -> None:
+    if path.shape != sde.shape:
+        raise ValueError(f"path has shape {path.shape}, the state of {sde.name} has {sde.shape}")
+    if path.horizon != sde.horizon:
+        raise ValueError(f"path runs to {path.horizon:g}, the horizon of {sde.name} is {sde.horizon:g}")
+    expected = (path.batch, *sde.shape)
+    if tuple(initial.shape) != expected or initial.dtype != path.dtype:
+        raise ValueError(
+            f"initial takes {expected} {path.dtype}, like the path, got {tuple(initial.shape)} {initial.dtype}"
+        )
+
+
+def _check_like(y: Tensor, initial: Tensor) -> None:
+    if y.shape != initial.shape or y.dtype != initial.dtype:
+        raise ValueError(
+            f"the drift must return a tensor like x, {tuple(initial.shape)} {initial.dtype}; "
+            f"with it the state became {tuple(y.shape)} {y.dtype}"
+        )
