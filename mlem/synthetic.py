@@ -10,7 +10,9 @@ amplitudes a_k are therefore calibrated: the RMSE at T caused by replacing f wit
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -30,7 +32,8 @@ MAX_LEVELS = 10
 
 _WAVES = 4  # plane waves in a residual
 _CALIBRATION_NUMBERS = 4096  # paths × coordinates of the pilot, several times those of a measurement
-_CALIBRATION_PASSES = 5
+_CALIBRATION_PASSES = 6
+_CALIBRATION_TOLERANCE = 2e-3
 
 
 def synthetic_hierarchy(
@@ -61,7 +64,7 @@ class Residual:
         self._out = torch.randn(_WAVES, d, generator=source, dtype=torch.float64) * math.sqrt(0.5 / _WAVES)
         self._mean = torch.where(torch.rand(d, generator=source, dtype=torch.float64) < 0.5, -1.0, 1.0)
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, t: float) -> Tensor:
         flat = x.flatten(1)
         waves = torch.addmm(self._phases.to(x), flat, self._waves.to(x)).cos_()
         return torch.addmm(self._mean.to(x), waves, self._out.to(x)).view_as(x)
@@ -70,111 +73,139 @@ class Residual:
 @cache
 def _calibrated_drifts(sde: SDE, levels: int, residual: str, seed: int) -> tuple[Drift, ...]:
     """f + a_k g_k for k = 1..levels. The nested residual is calibrated level by level too: on a curved drift the path error is
-    not quite proportional to a_k."""
-    batch = max(64, _CALIBRATION_NUMBERS // sde.numel)
-    path = BrownianPath(batch, sde.shape, sde.resolution, sde.horizon, seed)
-    initial = sde.initial(batch, seed)
-    exact = euler_maruyama(sde, sde.drift, steps=sde.resolution, path=path, initial=initial).final
-    drifts = []
-    amplitude = 1.0
-    for k in range(1, levels + 1):
+    not quite proportional to a_k. It is from the finest to the coarsest, so that a drift on which the error saturates stays on
+    the branch that begins at 0."""
+    pilot = _Pilot(sde, seed)
+    amplitude, drifts = 2.0**-levels / 2, list[Drift]()
+    for k in range(levels, 0, -1):
         g = Residual(sde, seed, k if residual == "independent" else 0)
-        amplitude = _calibrate(sde, g, amplitude / 2, 2.0**-k, path, initial, exact)
-        drifts.append(_perturbed(sde.drift, g, amplitude))
+        amplitude = pilot.calibrate(g, 2 * amplitude, target=2.0**-k)
+        drifts.insert(0, _perturbed(sde.drift, g, amplitude))
     return tuple(drifts)
 
 
-def _calibrate(
-    sde: SDE, g: Residual, amplitude: float, target: float, path: BrownianPath, initial: Tensor, exact: Tensor
-) -> float:
-    """The amplitude with which f + a·g has the path error ``target``: fixed-point steps on the ratio."""
-    for _ in range(_CALIBRATION_PASSES):
-        try:
-            end = euler_maruyama(sde, _perturbed(sde.drift, g, amplitude), steps=path.steps, path=path, initial=initial)
-            ratio = target / float((end.final - exact).square().mean().sqrt())
-        except NonFiniteStep:
-            ratio = 0.25
-        amplitude *= min(4.0, max(0.25, ratio))
-        if abs(ratio - 1) < 1e-3:
-            break
-    return amplitude
+class _Pilot:
+    """Paths on which the error at T that a perturbation of the drift causes is measured, at the SDE's rough resolution."""
+
+    def __init__(self, sde: SDE, seed: int) -> None:
+        batch = max(64, _CALIBRATION_NUMBERS // sde.numel)
+        self._sde = sde
+        self._path = BrownianPath(batch, sde.shape, sde.resolution, sde.horizon, seed)
+        self._initial = sde.initial(batch, seed)
+        self._exact = self._end(sde.drift)
+
+    def _end(self, drift: Drift) -> Tensor:
+        return euler_maruyama(
+            self._sde, drift, steps=self._path.steps, path=self._path, initial=self._initial
+        ).final
+
+    def calibrate(self, g: Drift, amplitude: float, target: float) -> float:
+        """The a with which f + a·g has the path error ``target``, by steps on the ratio from the guess ``amplitude``."""
+        for _ in range(_CALIBRATION_PASSES):
+            try:
+                end = self._end(_perturbed(self._sde.drift, g, amplitude))
+                ratio = target / float((end - self._exact).square().mean().sqrt())
+            except NonFiniteStep:
+                ratio = 0.25
+            amplitude *= min(4.0, max(0.25, ratio))
+            if abs(ratio - 1) < _CALIBRATION_TOLERANCE:
+                break
+        return amplitude
 
 
-def _perturbed(f: Drift, g: Residual, amplitude: float) -> Drift:
-    return lambda x, t: torch.add(f(x, t), g(x), alpha=amplitude)
+def _perturbed(f: Drift, g: Drift, amplitude: float) -> Drift:
+    return lambda x, t: torch.add(f(x, t), g(x, t), alpha=amplitude)
 
 
 MAX_MODES = 2**20
 _FIRST_MODES = 8
-_NUMBERS_AT_ONCE = 2**22
+_NUMBERS_AT_ONCE = 2**18  # of modes × paths: what stays in the cache
+_SURROGATE_MODES = 64
+_SPECTRAL_SIZE = 2.5  # Σ a_j
 
 
-def spectral_hierarchy(*, gamma: float, levels: int = 6, dim: int = 1, seed: int = 0) -> Hierarchy:
-    """f(x) = −x + Σ_j a_j cos(⟨w_j, x⟩ + φ_j) with fixed spatial scale; level k sums the first M_k = M_1·2^(γ(k−1)) modes.
+def spectral_hierarchy(*, gamma: float, levels: int = 6, seed: int = 0) -> Hierarchy:
+    """f(x) = −x + Σ_j a_j cos(w_j x + φ_j) on the line, all w_j near 1; level k sums the first M_k = M_1·2^(γ(k−1)) modes.
 
-    The tail decays like a_j ~ j^(−1/γ − 1/2), band by band such that what level k leaves out has RMS 2^−k; f itself ends in one
-    more band. Costs are the numbers of modes, in units in which level 1 costs 2^γ. The SDE is ``levels.sde``.
+    a_j ~ j^(−1/γ − 1), and the phases lie within ±π/3, so that modes add up rather than cancel: what the first M leave out decays
+    like M^(−1/γ), which makes the error 2^−k. f itself ends a quarter of a band above level K. Costs are the numbers of modes,
+    in units in which level 1 costs 2^γ. The SDE is ``levels.sde``.
     Raises ValueError where level ``levels`` would take more than 2^20 modes.
     """
     gamma = check_number("gamma", gamma, low=GAMMA_LOW, high=GAMMA_HIGH)
     check_integer("levels", levels, high=MAX_LEVELS)
-    check_integer("dim", dim, high=64)
-    first = max(_FIRST_MODES, math.ceil(4 / math.expm1(gamma * math.log(2))))  # small γ: enough modes to tell levels apart
+    check_integer("seed", seed, low=0)
+    first = max(_FIRST_MODES, math.ceil(32 / math.expm1(gamma * math.log(2))))  # small γ: enough modes to tell levels apart
     counts = [round(first * 2.0 ** (gamma * k)) for k in range(levels)]
     if counts[-1] > MAX_MODES:
         most = 1 + int(math.log2(MAX_MODES / first) / gamma)
         raise ValueError(
             f"a spectral hierarchy takes at most {MAX_MODES:,} modes: with gamma {gamma:g} that is levels ≤ {most}, got {levels}"
         )
-    tail = counts[-1] + max(counts[-1] // 4, first)
-    modes = _Modes(_band_amplitudes([*counts, tail], gamma), dim, seed)
-    sde = SDE(
+    tail_modes = counts[-1] + max(counts[-1] // 4, first)
+    amplitudes = _band_amplitudes([*counts, tail_modes], _spectral_tails(levels, seed), gamma)
+    unit = 2.0**gamma / first
+    drifts = [_pulled_back(_modes(amplitudes, seed, count)) for count in counts]
+    sde = _spectral_sde(_pulled_back(_modes(amplitudes, seed)))
+    return Hierarchy([Level(f, count * unit) for f, count in zip(drifts, counts, strict=True)], sde=sde)
+
+
+def _pulled_back(field: Callable[[Tensor], Tensor]) -> Drift:
+    return lambda x, t: field(x) - x
+
+
+def _spectral_sde(drift: Drift) -> SDE:
+    return SDE(
         name="spectral",
-        title="Random field of many modes",
-        shape=(dim,),
+        title="Sum of many modes",
+        shape=(1,),
         horizon=1.0,
-        drift=modes.drift(tail),
+        drift=drift,
         noise=constant(0.5),
         start=lambda z, u: 0.5 * z,
         resolution=60,
     )
-    unit = 2.0**gamma / first
-    return Hierarchy([Level(modes.drift(count), count * unit) for count in counts], sde=sde)
 
 
-def _band_amplitudes(counts: list[int], gamma: float) -> Float[Tensor, " modes"]:
-    """a_j for bands of modes ending at ``counts``: within band k ∝ j^(−1/γ − 1/2), in all of RMS √(4^−(k−1) − 4^−k); the last band
-    holds what is left, 4^−(K). A cosine of random phase has mean square 1/2."""
-    amplitudes = []
-    start = 0
-    for k, end in enumerate(counts):
-        energy = 4.0**-k if k == len(counts) - 1 else 4.0**-k - 4.0 ** -(k + 1)
-        shape = torch.arange(start + 1, end + 1, dtype=torch.float64) ** (-1 / gamma - 0.5)
-        amplitudes.append(shape * math.sqrt(2 * energy / float(shape.square().sum())))
+@cache
+def _spectral_tails(levels: int, seed: int) -> tuple[float, ...]:
+    """r_0, …, r_K: the share of Σ a_j that level k leaves out, such that its path error is 2^−k; r_0 is all of it. Every band of
+    modes is nearly the same function of x, so that a few modes stand for all."""
+    few = torch.full((_SURROGATE_MODES,), 1.0 / _SURROGATE_MODES, dtype=torch.float64)
+    field = _modes(few, seed)
+    pilot = _Pilot(_spectral_sde(lambda x, t: _SPECTRAL_SIZE * field(x) - x), seed)
+    tails, share = [_SPECTRAL_SIZE], -(2.0**-levels)
+    for k in range(levels, 0, -1):
+        share = pilot.calibrate(lambda x, t: field(x), 2 * share, target=2.0**-k)
+        tails.insert(1, -share)
+    return tuple(tails)
+
+
+def _band_amplitudes(counts: list[int], tails: tuple[float, ...], gamma: float) -> Float[Tensor, " modes"]:
+    """a_j ∝ j^(−1/γ − 1) in bands of modes that end at ``counts``, band k in all r_{k−1} − r_k, and the last band r_K."""
+    amplitudes, start = [], 0
+    for end, total in zip(counts, [*(a - b for a, b in pairwise(tails)), tails[-1]], strict=True):
+        shape = torch.arange(start + 1, end + 1, dtype=torch.float64) ** (-1 / gamma - 1)
+        amplitudes.append(shape * (total / float(shape.sum())))
         start = end
     return torch.cat(amplitudes)
 
 
-class _Modes:
-    """The modes of a spectral drift; ``drift(count)`` sums the first ``count``."""
+def _modes(amplitudes: Float[Tensor, " modes"], seed: int, count: int | None = None) -> Callable[[Tensor], Tensor]:
+    """x -> Σ a_j cos(w_j x + φ_j) over the first ``count`` modes. Wave numbers in [0.7, 1.3] and phases in ±π/3 are spread evenly
+    by the golden ratio and √2, so that every band has its fair share of each; ``seed`` shifts them."""
+    shift = torch.rand(2, generator=generator(seed, "spectral"), dtype=torch.float64)
+    a = amplitudes[:count]
+    j = torch.arange(len(a), dtype=torch.float64)
+    waves = 0.7 + 0.6 * ((j * ((math.sqrt(5) - 1) / 2) + shift[0]) % 1)
+    phases = (2 * ((j * math.sqrt(2) + shift[1]) % 1) - 1) * (math.pi / 3)
 
-    def __init__(self, amplitudes: Float[Tensor, " modes"], dim: int, seed: int) -> None:
-        source = generator(seed, "spectral")
-        modes = len(amplitudes)
-        waves = torch.randn(dim, modes, generator=source, dtype=torch.float64)
-        self._waves = waves * ((0.7 + 0.6 * torch.rand(modes, generator=source, dtype=torch.float64)) / waves.norm(dim=0))
-        self._phases = 2 * math.pi * torch.rand(modes, generator=source, dtype=torch.float64)
-        out = torch.randn(modes, dim, generator=source, dtype=torch.float64)
-        self._out = amplitudes[:, None] * out * math.sqrt(dim) / out.norm(dim=1, keepdim=True)
+    def field(x: Tensor) -> Tensor:
+        total, block = torch.zeros_like(x), max(1, _NUMBERS_AT_ONCE // len(x))
+        for begin in range(0, len(a), block):
+            part = slice(begin, begin + block)
+            values = torch.addcmul(phases[part].to(x), x, waves[part].to(x)).cos_()
+            total = total + (values @ a[part].to(x)).unsqueeze(1)
+        return total
 
-    def drift(self, count: int) -> Drift:
-        def f(x: Tensor, t: float) -> Tensor:
-            total = -x
-            block = max(1, _NUMBERS_AT_ONCE // len(x))
-            for begin in range(0, count, block):
-                part = slice(begin, min(begin + block, count))
-                waves = torch.addmm(self._phases[part].to(x), x, self._waves[:, part].to(x)).cos_()
-                total = total.addmm(waves, self._out[part].to(x))
-            return total
-
-        return f
+    return field
