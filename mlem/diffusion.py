@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from mlem.sde import Drift, constant
+from mlem.sde import Drift, no_noise
 
 Variance = TypeVar("Variance", float, Tensor)
 
@@ -48,4 +48,4 @@ class VariancePreserving:
 
     def reverse_noise(self, ode: bool) -> Callable[[float], float]:
         """√β for the SDE, 0 for the ODE."""
-        return constant(0.0) if ode else lambda t: math.sqrt(self.beta(1.0 - t))
+        return no_noise if ode else lambda t: math.sqrt(self.beta(1.0 - t))

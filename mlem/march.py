@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -111,10 +112,16 @@ class March:
         check_divides("steps", steps, path.steps)
         _check_fit(sde, path, initial)
         self.h, self.steps, self.path = sde.horizon / steps, steps, path
-        self._y, self._report = initial, report
+        self._sde, self._y, self._report = sde, initial, report
         self._wanted = range(steps + 1) if save == "all" else sorted({*save}) if save is not None else ()
         for n in self._wanted:
             check_integer("save", n, low=0, high=steps)
+
+    def increments(self) -> Iterator[Tensor]:
+        """ΔW of each step; zeros, and nothing drawn, for an ODE."""
+        if self._sde.is_ode:
+            return repeat(torch.zeros_like(self._y), self.steps)
+        return self.path.stream(self.steps)
 
     def run(self, advance: Advance, inputs: Iterable[tuple[Tensor, Any]], levels: Sequence[Level]) -> None:
         """All steps. ``inputs`` gives ΔW and the plan's entry for each; ``levels`` are looked at when a step goes wrong."""

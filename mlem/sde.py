@@ -62,6 +62,11 @@ class SDE:
         """Numbers in one state."""
         return math.prod(self.shape)
 
+    @property
+    def is_ode(self) -> bool:
+        """Whether the noise is known to vanish."""
+        return self.noise is no_noise
+
     def initial(
         self,
         batch: int,
@@ -78,6 +83,11 @@ class SDE:
         return self.start(z.to(dtype).view(batch, *self.shape), u.to(dtype)).to(device)
 
 
+def no_noise(t: float) -> float:
+    """s(t) of an ODE. Solvers draw no Brownian path for it."""
+    return 0.0
+
+
 def constant(value: float) -> Callable[[float], float]:
     """A noise coefficient that does not depend on time."""
-    return lambda t: value
+    return no_noise if value == 0.0 else lambda t: value

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -56,7 +57,7 @@ def euler_maruyama(
         t = n * h
         return step(y, f(y, t), h, s(t), dW)
 
-    march.run(advance, ((dW, None) for dW in path.stream(steps)), [level])
+    march.run(advance, ((dW, None) for dW in march.increments()), [level])
     certain = Firing("bernoulli", torch.ones(1, 1, 1, dtype=torch.float64), steps, path.steps, 1)
     return march.solution(np.array([float(steps)]), np.array([level.cost]), certain)
 
@@ -102,7 +103,7 @@ def multilevel_euler_maruyama(
     else:
         chunks = fires(firing, p, steps=steps, coins=coins, seed=seed, first=first)
         advance, plan = _telescope(sde, levels, p, march, chunks, tally)
-    march.run(advance, zip(path.stream(steps), plan, strict=True), levels)
+    march.run(advance, zip(march.increments(), plan, strict=True), levels)
     return march.solution(tally.evaluations / coins, levels.costs, Firing(firing, p, steps, path.steps, coins))
 
 
@@ -184,7 +185,7 @@ def _poisson(
         return step(y, f, h, s(t), dW) + kicks
 
     def plan() -> Iterator[tuple[list[Fired], list[Tensor]]]:
-        fine = path.stream(path.steps)
+        fine = repeat(torch.zeros(())) if sde.is_ode else path.stream(path.steps)
         for n, count in enumerate(counts):
             w = weights(count, p if p.shape[0] == 1 else p[n : n + 1])
             if prefix:
