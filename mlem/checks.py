@@ -25,9 +25,7 @@ def check_positive(name: str, value: object) -> float:
     return check_number(name, value, low=0.0, open_low=True)
 
 
-def check_number(
-    name: str, value: object, *, low: float = -math.inf, high: float = math.inf, open_low: bool = False
-) -> float:
+def check_number(name: str, value: object, *, low: float = -math.inf, high: float = math.inf, open_low: bool = False) -> float:
     """``value`` as a finite float in [low, high], or (low, high] with ``open_low``."""
     bounds = []
     if low > -math.inf:

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mlem.checks import check_integer
+
 RESAMPLES = 1000
 
 
@@ -26,11 +28,11 @@ def squared_errors(final: Tensor, reference: Tensor) -> Float[np.ndarray, " batc
     if final.shape != reference.shape:
         raise ValueError(f"final and reference differ in shape: {tuple(final.shape)} and {tuple(reference.shape)}")
     difference = (final - reference.to(final.device)).double()
-    return difference.square().flatten(1).mean(1).cpu().numpy()
+    return difference.square().reshape(len(difference), -1).mean(1).cpu().numpy()
 
 
 def strong_error(
-    final: Float[Tensor, "batch *shape"], reference: Float[Tensor, "batch *shape"], *, groups: int | None = None
+    final: Float[Tensor, batch * shape], reference: Float[Tensor, batch * shape], *, groups: int | None = None
 ) -> Estimate:
     """RMSE over paths and coordinates, with a 95 % bootstrap interval over paths.
 
@@ -42,13 +44,15 @@ def strong_error(
 
 def rmse(squared: Float[np.ndarray, " batch"], *, groups: int | None = None) -> Estimate:
     """Root mean of per-path squared errors, interval as in :func:`strong_error`."""
+    if groups is not None and len(squared) % check_integer("groups", groups, high=len(squared)):
+        raise ValueError(f"groups takes a divisor of the {len(squared)} paths, got {groups}")
     units = squared if groups is None else squared.reshape(groups, -1).mean(1)
     means = np.sqrt(bootstrap_means(units))
     low, high = np.quantile(means, [0.025, 0.975])
     return Estimate(float(np.sqrt(units.mean())), float(low), float(high))
 
 
-def bootstrap_means(units: Float[np.ndarray, "units *rest"], seed: int = 0) -> Float[np.ndarray, "resamples *rest"]:
+def bootstrap_means(units: Float[np.ndarray, units * rest], seed: int = 0) -> Float[np.ndarray, resamples * rest]:
     """Means over resampled units (axis 0), the same resample for every column: points that share paths stay coupled."""
     n = len(units)
     counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=RESAMPLES)
@@ -56,18 +60,22 @@ def bootstrap_means(units: Float[np.ndarray, "units *rest"], seed: int = 0) -> F
 
 
 class NonFiniteStep(ArithmeticError):
-    """A step left the finite numbers. Carries ``step``, ``time``, ``level`` (1-based, None for the step itself) and ``path``."""
+    """A step left the finite numbers. Carries ``step``, ``time``, ``level`` (1-based, None for the step itself), ``path`` and
+    the largest ``weight`` in it."""
 
-    def __init__(self, *, step: int, time: float, level: int | None, path: int, weight: float) -> None:
+    def __init__(self, step: int, time: float, level: int | None, path: int, weight: float) -> None:
+        super().__init__(step, time, level, path, weight)  # what pickle makes it of
         self.step, self.time, self.level, self.path, self.weight = step, time, level, path, weight
-        culprit = f"level {level} returned a non-finite drift" if level else "the state overflowed"
+
+    def __str__(self) -> str:
+        culprit = f"level {self.level} returned a non-finite drift" if self.level else "the state overflowed"
         advice = "take more steps"
-        if abs(weight) > 2.0:
-            advice += f", or larger probabilities: the largest weight there was {weight:.3g}, a rare and large kick"
-        super().__init__(f"step {step} (t = {time:.4g}) is not finite: {culprit} on path {path}; {advice}")
+        if abs(self.weight) > 2.0:
+            advice += f", or larger probabilities: the largest weight there was {self.weight:.3g}, a rare and large kick"
+        return f"step {self.step} (t = {self.time:.4g}) is not finite: {culprit} on path {self.path}; {advice}"
 
 
 def first_bad_path(x: Tensor) -> int | None:
     """Index of the first path with a non-finite number, None if all are finite."""
-    bad = ~torch.isfinite(x).flatten(1).all(1)
+    bad = ~torch.isfinite(x).reshape(len(x), -1).all(1)
     return int(bad.nonzero()[0]) if bool(bad.any()) else None

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from mlem.checks import check_choice
@@ -32,7 +32,10 @@ def as_probabilities(probabilities: object, levels: int, steps: int, coins: int)
 
     Raises ValueError for another shape or an entry outside (0, 1].
     """
-    p = torch.as_tensor(probabilities, dtype=torch.float64)
+    try:
+        p = given = torch.as_tensor(probabilities, dtype=torch.float64).detach().cpu()
+    except (TypeError, RuntimeError):
+        raise ValueError(f"probabilities take numbers or a rule, got {type(probabilities).__name__}") from None
     if p.ndim == 1:
         p = p[None, :, None]
     elif p.ndim == 2:
@@ -40,13 +43,12 @@ def as_probabilities(probabilities: object, levels: int, steps: int, coins: int)
     if p.ndim != 3 or p.shape[0] not in (1, steps) or p.shape[1] != levels or p.shape[2] not in (1, coins):
         raise ValueError(
             f"probabilities take the shape ({levels},) or ({steps}, {levels}), for {levels} levels and {steps} steps; "
-            f"got {tuple(torch.as_tensor(probabilities).shape)}"
+            f"got {tuple(given.shape)}"
         )
     outside = ~((p > 0) & (p <= 1))
     if bool(outside.any()):
-        k = int(outside.any(2).any(0).nonzero()[0])
-        value = float(p[outside][0])
-        raise ValueError(f"probabilities must lie in (0, 1], got {value:g} for level {k + 1}")
+        where = outside.nonzero()[0].tolist()
+        raise ValueError(f"probabilities must lie in (0, 1], got {float(p[*where]):g} for level {where[1] + 1}")
     return p
 
 
@@ -58,17 +60,17 @@ def fires(
     ``first`` is the index of the first path: with per-path draws a path's coins do not depend on the batch.
     """
     levels = p.shape[1]
-    per_chunk = max(1, _COINS_PER_CHUNK // (levels * coins))
     uniforms = {"bernoulli": levels, "nested": 1, "systematic": levels}[check_choice("firing", kind, KINDS[:3])]
     source = PathStream(seed, "levels", coins, uniforms, law="uniform", first=first)
+    per_chunk = max(1, _COINS_PER_CHUNK // max(source.numbers, levels * coins))
     phase = source.take(1)[0].T.double() if kind == "systematic" else None  # u, (levels, coins)
     for start in range(0, steps, per_chunk):
         count = min(per_chunk, steps - start)
         if phase is not None:
             fired = _crossings(_running_total(p, start, count), phase)
-            yield fired | (_steps(p, start, count) >= 1.0)  # p = 1 fires whatever the rounding of the total
+            yield fired | (at_steps(p, start, count) >= 1.0)  # p = 1 fires whatever the rounding of the total
         else:
-            yield source.take(count).transpose(1, 2) < _steps(p, start, count)
+            yield source.take(count).transpose(1, 2) < at_steps(p, start, count)
 
 
 def prefix_length(p: Probabilities) -> int:
@@ -115,8 +117,9 @@ def poisson_counts(
         yield counts
 
 
-def weights(fired: Bool[Tensor, "*steps levels coins"], p: Probabilities) -> Float[Tensor, "*steps levels coins"]:
-    """w_k = B_k/p_k − B_{k+1}/p_{k+1}, with B_{K+1} = 0: the drift of the step is Σ_k w_k f^k.
+def weights(fired: Shaped[Tensor, "*steps levels coins"], p: Probabilities) -> Float[Tensor, "*steps levels coins"]:
+    """w_k = B_k/p_k − B_{k+1}/p_{k+1}, with B_{K+1} = 0: the drift of the step is Σ_k w_k f^k. Poisson events put their counts
+    N_k in the place of B_k.
 
     It is exactly zero where the telescope cancels, so a level whose weight is zero need not be evaluated, and the prefix of
     levels with p = 1 collapses to its last.
@@ -126,11 +129,12 @@ def weights(fired: Bool[Tensor, "*steps levels coins"], p: Probabilities) -> Flo
     return w
 
 
-def _steps(p: Probabilities, start: int, count: int) -> Probabilities:
+def at_steps(p: Probabilities, start: int, count: int) -> Float[Tensor, "#chunk levels #coins"]:
+    """The probabilities of the steps start..start+count−1."""
     return p if p.shape[0] == 1 else p[start : start + count]
 
 
-def _running_total(p: Probabilities, start: int, count: int) -> Float[Tensor, "count+1 levels #coins"]:
+def _running_total(p: Probabilities, start: int, count: int) -> Float[Tensor, "{count}+1 levels #coins"]:
     """S_n for n = start..start+count. S_n is always formed the same way, so that chunks agree."""
     if p.shape[0] == 1:
         return p * torch.arange(start, start + count + 1, dtype=p.dtype)[:, None, None]
@@ -139,8 +143,8 @@ def _running_total(p: Probabilities, start: int, count: int) -> Float[Tensor, "c
 
 
 def _crossings(
-    total: Float[Tensor, "chunk+1 levels #coins"], phase: Float[Tensor, "levels coins"]
-) -> Bool[Tensor, "chunk levels coins"]:
+    total: Float[Tensor, "sums levels #coins"], phase: Float[Tensor, "levels coins"]
+) -> Bool[Tensor, "sums-1 levels coins"]:
     """Where the running total of p, shifted by the phase, passes an integer."""
     floors = torch.floor(total + phase)
     return floors[1:] > floors[:-1]

@@ -69,8 +69,7 @@ def _check_drift(k: int, f: object, x: Tensor) -> None:
         raise ValueError(f"the drift of level {k} must return a tensor like x, got {type(f).__name__}")
     if f.shape != x.shape or f.dtype != x.dtype or f.device != x.device:
         raise ValueError(
-            f"the drift of level {k} must return a tensor like x, {tuple(x.shape)} {x.dtype}, "
-            f"got {tuple(f.shape)} {f.dtype}"
+            f"the drift of level {k} must return a tensor like x, {tuple(x.shape)} {x.dtype}, got {tuple(f.shape)} {f.dtype}"
         )
     if not bool(torch.isfinite(f).all()):
         raise ValueError(f"the drift of level {k} is not finite at the initial state")

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.special import ive
 from torch import Tensor
 
-from mlem.firing import Probabilities, fires, held_evaluations, prefix_length, weights
+from mlem.firing import Probabilities, at_steps, fires, held_evaluations, prefix_length, weights
 
 _SAMPLED_COINS = 400
+_MOST_EVENTS = 16  # in one fine step, where at most one is expected: P(N > 16) < 10^-14
 
 
 @dataclass(frozen=True)
 class Firing:
-    """What the expected ledger depends on: the kind, p as (1 or steps, K, 1), the steps, the fine steps of the path (for Poisson
-    events) and the number of independent sets of coins that were averaged."""
+    """What the expected ledger depends on: the kind, p as (1 or steps, K, 1 or coins), the steps, the fine steps of the path
+    (for Poisson events) and the number of independent sets of coins that were averaged."""
 
     kind: str
     p: Probabilities
@@ -61,8 +63,8 @@ def expected_evaluations(firing: Firing) -> Float[np.ndarray, " levels"]:
     """Level k is evaluated where w_k ≠ 0.
 
     With independent coins that is 1 − (1 − p_k)(1 − p_{k+1}) of the steps, less those on which w_k is 0 exactly, which takes
-    p_k = p_{k+1} and both fired; with nested coins max(p_k, p_{k+1}), likewise. Poisson events are counted in ``poisson.py``'s
-    fine steps, on which the levels k and k + 1 have N_k and N_{k+1} events.
+    p_k = p_{k+1} and both fired; with nested coins max(p_k, p_{k+1}), likewise. Poisson events are counted on the fine steps of
+    the path, on which the levels k and k + 1 have N_k and N_{k+1} events.
     """
     if firing.kind == "poisson":
         events = _per_path(_poisson_probability(firing), firing.steps) * (firing.fine // firing.steps)
@@ -77,14 +79,13 @@ def deviation_of_evaluations(firing: Firing) -> Float[np.ndarray, " levels"]:
     """Standard deviation of the mean count over the sets of coins.
 
     By formula where steps are independent. Systematic firing has no formula, since the overlap of two levels' evenly spread
-    calls depends on their phases: there it is sampled.
+    calls depends on their phases: there it is sampled. A sample may miss what is rare, but a whole number of mean m has at
+    least the variance {m}(1 − {m}), {m} the fraction of m.
     """
     if firing.kind == "held":
         return np.zeros(firing.p.shape[1])
     if firing.kind == "systematic":
-        plan = fires("systematic", firing.p, steps=firing.steps, coins=_SAMPLED_COINS, seed=0)
-        counts = torch.stack([(weights(fired, firing.p) != 0).sum(0) for fired in plan]).sum(0)
-        return counts.double().std(1).numpy() / np.sqrt(firing.coins)
+        return np.sqrt(_systematic_variance(firing) / firing.coins)
     if firing.kind == "poisson":
         q = _poisson_probability(firing)
         variance = _per_path(q * (1 - q), firing.steps) * (firing.fine // firing.steps)
@@ -92,6 +93,21 @@ def deviation_of_evaluations(firing: Firing) -> Float[np.ndarray, " levels"]:
         q = _probability(firing)
         variance = _per_path(q * (1 - q), firing.steps)
     return np.sqrt(variance / firing.coins)
+
+
+def _systematic_variance(firing: Firing) -> Float[np.ndarray, " levels"]:
+    """Variance of the count of one set of coins, averaged over the sets."""
+    p, levels, sets = firing.p, firing.p.shape[1], firing.p.shape[2]  # sets is 1 where all have the same p
+    repeats = max(2, _SAMPLED_COINS // sets)
+    p = p if sets == 1 else p.repeat(1, 1, repeats)
+    counts, start = torch.zeros(levels, repeats * sets, dtype=torch.float64), 0
+    for fired in fires("systematic", p, steps=firing.steps, coins=repeats * sets, seed=0):
+        counts += (weights(fired, at_steps(p, start, len(fired))) != 0).sum(0)
+        start += len(fired)
+    mean = _probability(firing).mean(0) * firing.steps
+    fraction = mean - mean.floor()
+    sampled = counts.view(levels, repeats, sets).var(1)
+    return torch.maximum(sampled, fraction * (1 - fraction)).mean(1).numpy()
 
 
 def _probability(firing: Firing) -> Tensor:
@@ -108,14 +124,17 @@ def _probability(firing: Firing) -> Tensor:
 
 
 def _poisson_probability(firing: Firing) -> Tensor:
-    """P(w_k ≠ 0) on each fine step, like p. Two levels of equal rate cancel when they have equally many events, the probability
-    of which is e^(−2μ) I_0(2μ)."""
-    mu = firing.p * (firing.steps / firing.fine)
-    mu[:, : prefix_length(firing.p)] = 0.0
-    after = torch.cat([mu[:, 1:], torch.zeros_like(mu[:, :1])], dim=1)
-    either = -torch.expm1(-mu - after)
-    cancelled = torch.from_numpy(ive(0, 2 * mu.numpy())) - torch.exp(-2 * mu)
-    return either - torch.where((mu == after) & (mu > 0), cancelled, 0.0)
+    """P(w_k ≠ 0) on each fine step, like p: some event, less those i of level k and j of level k + 1 that cancel,
+    i/p_k = j/p_{k+1}."""
+    p = firing.p
+    mu = p * (firing.steps / firing.fine)
+    mu[:, : prefix_length(p)] = 0.0
+    after, p_after = torch.cat([mu[:, 1:], torch.zeros_like(mu[:, :1])], dim=1), torch.cat([p[:, 1:], p[:, :1]], dim=1)
+    probability, counts = -torch.expm1(-mu - after), range(1, _MOST_EVENTS + 1)
+    lower, upper = ([m**i * torch.exp(-m) / float(math.factorial(i)) for i in counts] for m in (mu, after))
+    for i, j in product(counts, counts):
+        probability -= torch.where(i / p == j / p_after, lower[i - 1] * upper[j - 1], 0.0)
+    return probability
 
 
 def _per_path(q: Tensor, steps: int) -> Float[np.ndarray, " levels"]:

@@ -1,4 +1,4 @@
-"""What every solver does around its step: checks its arguments, saves states, reports, counts, and finds a step that went wrong."""
+"""What every solver does around its step: checks arguments, saves states, reports, counts, and finds a step that went wrong."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mlem.checks import check_divides, check_integer
 from mlem.errors import NonFiniteStep, first_bad_path
 from mlem.hierarchy import Level
 from mlem.ledger import Firing, Ledger
-from mlem.sde import SDE
+from mlem.sde import SDE, Drift
 
 Report: TypeAlias = Callable[[float], None]
 """Called with the fraction done; an exception that it raises cancels the solve."""
@@ -26,15 +26,15 @@ Report: TypeAlias = Callable[[float], None]
 Fired: TypeAlias = list[tuple[int, Tensor | None, Tensor | float]]
 """The non-zero weights of one step: (level, paths, w), where paths None means all of them."""
 
-Advance: TypeAlias = Callable[[Tensor, int, Tensor, Any], Tensor]
-"""(y_n, n, ΔW_n, the plan's entry for step n) -> y_{n+1}."""
+Advance: TypeAlias = Callable[[Sequence[Level], Tensor, int, Tensor, Any], Tensor]
+"""(levels, y_n, n, ΔW_n, the plan's entry for step n) -> y_{n+1}."""
 
 
 @dataclass(frozen=True)
 class Solution:
     """What a solve returns. ``states`` holds the states after the steps ``saved``, if any were asked for."""
 
-    final: Float[Tensor, "batch *shape"]
+    final: Float[Tensor, batch * shape]
     states: Float[Tensor, "saved batch *shape"] | None
     saved: tuple[int, ...]
     ledger: Ledger
@@ -113,9 +113,7 @@ class March:
         _check_fit(sde, path, initial)
         self.h, self.steps, self.path = sde.horizon / steps, steps, path
         self._sde, self._y, self._report = sde, initial, report
-        self._wanted = range(steps + 1) if save == "all" else sorted({*save}) if save is not None else ()
-        for n in self._wanted:
-            check_integer("save", n, low=0, high=steps)
+        self._wanted = _check_save(save, steps)
 
     def increments(self) -> Iterator[Tensor]:
         """ΔW of each step; zeros, and nothing drawn, for an ODE."""
@@ -124,26 +122,26 @@ class March:
         return self.path.stream(self.steps)
 
     def run(self, advance: Advance, inputs: Iterable[tuple[Tensor, Any]], levels: Sequence[Level]) -> None:
-        """All steps. ``inputs`` gives ΔW and the plan's entry for each; ``levels`` are looked at when a step goes wrong."""
+        """All steps. ``inputs`` gives ΔW and the plan's entry for each."""
         y, wanted = self._y, frozenset(self._wanted)
         self._states = [y] if 0 in wanted else []
         begin, window = y, list[tuple[Tensor, Any]]()
         for n, (dW, entry) in enumerate(inputs, start=1):
-            y = advance(y, n - 1, dW, entry)
+            y = advance(levels, y, n - 1, dW, entry)
             window.append((dW, entry))
             if n in wanted:
                 self._states.append(y)
-            if n == 1:
-                _check_like(y, begin)
             if len(window) == self.check_every or n == self.steps:
                 if not bool(torch.isfinite(y.sum())):
-                    self._locate(advance, begin, n - len(window), window, levels)
+                    self._locate(advance, begin, y, n - len(window), window, levels)
                 if self._report:
                     self._report(n / self.steps)
                 begin, window = y, []
         self._y = y
 
-    def solution(self, evaluations: Float[np.ndarray, " levels"], costs: Float[np.ndarray, " levels"], firing: Firing) -> Solution:
+    def solution(
+        self, evaluations: Float[np.ndarray, " levels"], costs: Float[np.ndarray, " levels"], firing: Firing
+    ) -> Solution:
         """The result of the run, with its ledger."""
         if self._y.is_cuda:
             torch.cuda.synchronize(self._y.device)
@@ -152,18 +150,20 @@ class March:
         return Solution(self._y, states, tuple(self._wanted), Ledger(evaluations, costs, seconds, firing))
 
     def _locate(
-        self, advance: Advance, y: Tensor, n: int, window: list[tuple[Tensor, Any]], levels: Sequence[Level]
+        self, advance: Advance, y: Tensor, end: Tensor, n: int, window: list[tuple[Tensor, Any]], levels: Sequence[Level]
     ) -> None:
-        """Replays the window from y_n and raises at its first non-finite state; returns if the sum alone had overflowed."""
+        """Replays the window from y_n to ``end`` and raises at its first non-finite state; returns if the sum alone had
+        overflowed."""
         for dW, entry in window:
-            after = advance(y, n, dW, entry) if len(window) > 1 else y + torch.nan
+            after = advance(levels, y, n, dW, entry) if len(window) > 1 else end
             path = first_bad_path(after)
             if path is not None:
-                t = n * self.h
-                guilty = [k for k, level in enumerate(levels, start=1) if first_bad_path(level.drift(y, t)) is not None]
+                guilty: list[int] = []
+                watched = [Level(_watched(level.drift, k, guilty), level.cost) for k, level in enumerate(levels, start=1)]
+                advance(watched, y, n, dW, entry)
                 raise NonFiniteStep(
                     step=n + 1,
-                    time=t,
+                    time=n * self.h,
                     level=guilty[0] if guilty else None,
                     path=path + self.path.first,
                     weight=_largest_weight(entry),
@@ -171,11 +171,43 @@ class March:
             y, n = after, n + 1
 
 
+def evaluate(level: Level, y: Tensor, t: float) -> Tensor:
+    """The level's drift at (y, t). Raises ValueError unless it is like y."""
+    f = level.drift(y, t)
+    if f.shape != y.shape or f.dtype != y.dtype:
+        raise ValueError(
+            f"the drift must return a tensor like x, {tuple(y.shape)} {y.dtype}, got {tuple(f.shape)} {f.dtype} at t = {t:.4g}"
+        )
+    return f
+
+
+def _watched(drift: Drift, k: int, guilty: list[int]) -> Drift:
+    """``drift``, which notes ``k`` in ``guilty`` when it makes non-finite numbers of finite ones."""
+
+    def watched(x: Tensor, t: float) -> Tensor:
+        f = drift(x, t)
+        if first_bad_path(f) is not None and first_bad_path(x) is None:
+            guilty.append(k)
+        return f
+
+    return watched
+
+
 def _largest_weight(entry: object) -> float:
     """The largest |w| in a plan's entry; 1 where it has none."""
-    if isinstance(entry, list) and entry and isinstance(entry[0], tuple):
-        return max(float(torch.as_tensor(w).abs().max()) for _, _, w in entry)
-    return 1.0
+    parts = entry[0] if isinstance(entry, tuple) else [entry]  # Poisson events: a list for each fine step
+    fired = [item for part in parts if isinstance(part, list) for item in part if isinstance(item, tuple)]
+    return max((float(torch.as_tensor(w).abs().max()) for _, _, w in fired), default=1.0)
+
+
+def _check_save(save: object, steps: int) -> Sequence[int]:
+    if save is None:
+        return ()
+    if isinstance(save, str) and save == "all":
+        return range(steps + 1)
+    if isinstance(save, str) or not isinstance(save, Iterable):
+        raise ValueError(f'save takes "all" or the numbers of steps, got {save!r}')
+    return sorted({check_integer("save", n, low=0, high=steps) for n in save})
 
 
 def _check_fit(sde: SDE, path: BrownianPath, initial: Tensor) -> None:
@@ -185,14 +217,4 @@ def _check_fit(sde: SDE, path: BrownianPath, initial: Tensor) -> None:
         raise ValueError(f"path runs to {path.horizon:g}, the horizon of {sde.name} is {sde.horizon:g}")
     expected = (path.batch, *sde.shape)
     if tuple(initial.shape) != expected or initial.dtype != path.dtype:
-        raise ValueError(
-            f"initial takes {expected} {path.dtype}, like the path, got {tuple(initial.shape)} {initial.dtype}"
-        )
-
-
-def _check_like(y: Tensor, initial: Tensor) -> None:
-    if y.shape != initial.shape or y.dtype != initial.dtype:
-        raise ValueError(
-            f"the drift must return a tensor like x, {tuple(initial.shape)} {initial.dtype}; "
-            f"with it the state became {tuple(y.shape)} {y.dtype}"
-        )
+        raise ValueError(f"initial takes {expected} {path.dtype}, like the path, got {tuple(initial.shape)} {initial.dtype}")

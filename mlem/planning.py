@@ -12,7 +12,7 @@ measurement.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -33,14 +33,14 @@ from mlem.solvers import euler_maruyama, multilevel_euler_maruyama
 FINE_GRIDS = (5040, 10080, 20160, 40320)
 """Fine grids with many divisors, so that a number of steps can be near any wish; each divides the next."""
 
-_PILOT_SEED = 20_260_324  # apart from any seed a user is likely to choose: plans are made on other paths than they are judged on
+_PILOT_SEED = (
+    20_260_324  # apart from any seed a user is likely to choose: plans are made on other paths than they are judged on
+)
 _PILOT_PATHS, _PILOT_PATHS_HIGH_DIMENSION = 1024, 256  # in many dimensions one path is a sample of many coordinates
 _PILOT_CALLS = 12  # calls of a level at which its kicks are measured: near what plans use
 _REFERENCE_RATIO = 20  # a reference by Euler–Maruyama is this much finer than what it judges: its own error is 5 %
 _MULTIPLES = np.geomspace(0.25, 4.0, 8)  # of the planned p, tried at once
-_SEARCH = 8  # trials for a number of steps
-_CORRECTIONS = 2  # trials of a constant
-_TOLERANCE = 0.03
+_TRIALS = 8  # of a number of steps, or of a constant
 
 
 class Unreachable(ValueError):
@@ -48,7 +48,9 @@ class Unreachable(ValueError):
 
     def __init__(self, epsilon: float, nearest: float) -> None:
         self.nearest = nearest
-        super().__init__(f"epsilon takes a number ≥ {nearest:.3g} with these levels, got {epsilon:g}: add levels or ask for less")
+        super().__init__(
+            f"epsilon takes a number ≥ {nearest:.3g} with these levels, got {epsilon:g}: add levels or ask for less"
+        )
 
 
 @dataclass(frozen=True)
@@ -194,42 +196,55 @@ def plan_euler(sde: SDE, levels: Hierarchy, model: ErrorModel, epsilon: float) -
 
 
 def _fewest_steps(sde: SDE, level: Level, guess: float, epsilon: float) -> int:
-    """The fewest steps with RMSE ≤ ε in trials: a bracket, then interpolation in logarithms."""
-    too_few: tuple[int, float] | None = None  # (N, RMSE/ε > 1)
-    enough: tuple[int, float] | None = None  # (N, RMSE/ε ≤ 1)
-    wanted = guess
-    for _ in range(_SEARCH):
+    """The number of steps whose RMSE in trials is nearest to ε, on the first branch from below."""
+
+    def error(wanted: float) -> float:
         steps = allowed_steps(sde, wanted)
-        if steps in (too_few and too_few[0], enough and enough[0]):
-            break
-        ratio = _trial_error(sde, level, steps) / epsilon
+        pilot = trials(sde, reference_grid(sde, steps))
+        try:
+            end = euler_maruyama(sde, level, steps=steps, path=pilot.path, initial=pilot.initial).final
+        except NonFiniteStep:
+            return 1e3 * epsilon
+        return float(pilot.squared(end).mean().sqrt())
+
+    return allowed_steps(sde, _search(error, guess, epsilon, order=1.0, tolerance=0.003, same=lambda x: allowed_steps(sde, x)))
+
+
+def _search(
+    error: Callable[[float], float],
+    guess: float,
+    epsilon: float,
+    *,
+    order: float,
+    tolerance: float,
+    same: Callable[[float], float] = float,
+) -> float:
+    """The x among those tried whose error, which falls about like x^−order, is nearest to ε: a bracket, then interpolation in
+    logarithms. Stops within ``tolerance``, or where the next x is the ``same`` as one of the bracket."""
+    below: tuple[float, float] | None = None  # (x, error/ε > 1)
+    above: tuple[float, float] | None = None  # (x, error/ε ≤ 1)
+    tried: list[tuple[float, float]] = []
+    x = guess
+    for _ in range(_TRIALS):
+        ratio = error(x) / epsilon
+        tried.append((abs(math.log(ratio)), x))
         if ratio <= 1.0:
-            enough = (steps, ratio)
+            above = (x, ratio)
         else:
-            too_few = (steps, ratio)
-        if 0.997 <= ratio <= 1.0:
+            below = (x, ratio)
+        if abs(ratio - 1.0) <= tolerance:
             break
-        if too_few and enough:
-            slope = math.log(enough[1] / too_few[1]) / math.log(enough[0] / too_few[0])
-            wanted = too_few[0] * math.exp(math.log(0.9985 / too_few[1]) / slope)
+        if below and above:
+            slope = math.log(above[1] / below[1]) / math.log(above[0] / below[0])
+            x = below[0] * math.exp(-math.log(below[1]) / slope)
         else:
-            wanted = steps * min(4.0, max(0.25, ratio))
-    return enough[0] if enough else allowed_steps(sde, wanted)
+            x *= min(4.0, max(0.25, ratio ** (1 / order)))
+        if any(end and same(end[0]) == same(x) for end in (below, above)):
+            break
+    return min(tried)[1]
 
 
-def _trial_error(sde: SDE, level: Level, steps: int) -> float:
-    """RMSE of Euler–Maruyama in trials; infinite-like where it blows up."""
-    pilot = trials(sde, reference_grid(sde, steps))
-    try:
-        end = euler_maruyama(sde, level, steps=steps, path=pilot.path, initial=pilot.initial).final
-    except NonFiniteStep:
-        return 1e3
-    return float(pilot.squared(end).mean().sqrt())
-
-
-def plan_multilevel(
-    sde: SDE, levels: Hierarchy, model: ErrorModel, epsilon: float, firing: str, grid: int
-) -> MultilevelPlan:
+def plan_multilevel(sde: SDE, levels: Hierarchy, model: ErrorModel, epsilon: float, firing: str, grid: int) -> MultilevelPlan:
     """The cheapest (K, N, p) with RMSE ε and N a divisor of ``grid``: by the model, then p scaled by trial."""
     aim = epsilon
     for _ in range(3):
@@ -279,16 +294,14 @@ def _scaled_to(
     multiples = np.repeat(_MULTIPLES, _PILOT_PATHS // len(_MULTIPLES))
     squared = _try(sde, levels, steps, _scale(p, multiples), firing)
     fit = _fit_kicks(squared.reshape(len(_MULTIPLES), -1).mean(1))
-    m = fit.multiple(epsilon)
-    for _ in range(_CORRECTIONS):
-        if m is None:
-            return None
-        error = math.sqrt(_try(sde, levels, steps, _scale(p, np.full(1, m)), firing).mean())
-        if abs(error / epsilon - 1) < _TOLERANCE:
-            break
-        # the fit's own prediction of the error tells by how much it was off
-        m = fit.multiple(epsilon * fit.error(m) / error)
-    return None if m is None else _scale(p, np.full(1, m))[:, 0]
+    guess = fit.multiple(epsilon)
+    if guess is None:
+        return None
+
+    def error(m: float) -> float:
+        return math.sqrt(_try(sde, levels, steps, _scale(p, np.full(1, m)), firing).mean())
+
+    return _scale(p, np.full(1, _search(error, guess, epsilon, order=fit.order / 2, tolerance=0.03)))[:, 0]
 
 
 def _scale(p: Float[np.ndarray, " levels"], multiples: Float[np.ndarray, " rows"]) -> Float[np.ndarray, "levels rows"]:
@@ -320,9 +333,6 @@ class _KickFit:
     floor: float
     kick: float
     order: float
-
-    def error(self, m: float) -> float:
-        return math.sqrt(self.floor + self.kick * m**-self.order)
 
     def multiple(self, epsilon: float) -> float | None:
         """The m with RMSE ε; None where the floor leaves no room, or far beyond what was tried."""

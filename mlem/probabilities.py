@@ -161,4 +161,3 @@ def _allocate(
 def call_prices(costs: Float[np.ndarray, " levels"], firing: str) -> Float[np.ndarray, " levels"]:
     """What one call of each correction costs: c_k + c_{k−1}, or c_k where f^{k−1} is paid for already (nested)."""
     return costs if firing == "nested" else costs + np.concatenate([[0.0], costs[:-1]])
-

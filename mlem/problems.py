@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import lru_cache
+from itertools import islice
 
 import torch
 from jaxtyping import Float
@@ -26,7 +27,7 @@ def names() -> list[str]:
     return list(_PROBLEMS)
 
 
-@cache
+@lru_cache(maxsize=None, typed=True)  # typed: True is not a dimension, though it equals 1
 def get(name: str, **options: float | int | bool) -> SDE:
     """The problem ``name``. Equal calls return the same object. Raises ValueError for an unknown name or option."""
     check_choice("sde", name, names())
@@ -37,9 +38,7 @@ def get(name: str, **options: float | int | bool) -> SDE:
         raise ValueError(f"sde {name!r} does not take these options: {error}") from None
 
 
-def ornstein_uhlenbeck(
-    dim: int = 1, rate: float = 1.0, noise: float = 0.5, horizon: float = 1.0, start: float = 1.0
-) -> SDE:
+def ornstein_uhlenbeck(dim: int = 1, rate: float = 1.0, noise: float = 0.5, horizon: float = 1.0, start: float = 1.0) -> SDE:
     """dX = −rate·X dt + noise·dW from X_0 = start. Exact solution and moments."""
     return _linear("ornstein-uhlenbeck", "Ornstein–Uhlenbeck", dim, rate, noise, horizon, start, 0.0, 1.0, resolution=60)
 
@@ -124,21 +123,21 @@ def _linear_solution(rate: float, noise: float, forced: Callable[[float], float]
         a = -math.expm1(-rate * h) / (rate * h)
         b = math.sqrt(max(0.0, -math.expm1(-2 * rate * h) / (2 * rate) - a * a * h))
         increments = zip(path.stream(path.steps), path.bridge_normals(), strict=True)
-        states, integral, n = [], torch.zeros_like(x0), 0
-        for index in sorted(set(indices)):
-            if index > n:
-                pairs = [next(increments) for _ in range(index - n)]
-                weights = torch.tensor([math.exp(-rate * h * (index - m - 1)) for m in range(n, index)], dtype=x0.dtype)
-                dW = torch.stack([pair[0] for pair in pairs])
-                xi = torch.stack([pair[1] for pair in pairs])
-                new = torch.tensordot(weights.to(x0.device), dW.mul_(a).add_(xi, alpha=b), dims=1)
-                integral = integral * math.exp(-rate * h * (index - n)) + noise * new
-                n = index
+        states, integral, n, decay = [], torch.zeros_like(x0), 0, math.exp(-rate * h)
+        for index in _in_order(indices, path.steps):
+            for dW, xi in islice(increments, index - n):
+                integral.mul_(decay).add_(dW, alpha=noise * a).add_(xi, alpha=noise * b)
+            n = index
             t = n * h
             states.append(math.exp(-rate * t) * x0 + forced(t) + integral)
         return torch.stack(states)
 
     return exact
+
+
+def _in_order(indices: Sequence[int], steps: int) -> list[int]:
+    """The fine steps asked of an exact solution, in order and each once."""
+    return sorted({check_integer("indices", index, low=0, high=steps) for index in indices})
 
 
 def double_well(dim: int = 1, noise: float = 0.5, horizon: float = 2.0) -> SDE:
@@ -267,7 +266,7 @@ def gaussian_diffusion(dim: int = 16, decay: float = 1.0, ode: bool = False) -> 
         return x * (-1.0 / variance(tau)).to(x)
 
     def flow(path: BrownianPath, x0: Tensor, indices: Sequence[int]) -> Tensor:
-        times = [n * path.horizon / path.steps for n in sorted(set(indices))]
+        times = [n * path.horizon / path.steps for n in _in_order(indices, path.steps)]
         return torch.stack([x0 * (variance(1.0 - t) / variance(1.0)).sqrt().to(x0) for t in times])
 
     moments: Moments = lambda t: (torch.zeros(dim, dtype=torch.float64), variance(1.0 - t))  # noqa: E731

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mlem.brownian import BrownianPath
-from mlem.checks import check_integer
+from mlem.checks import check_choice, check_integer
 from mlem.streams import PathStream
 
 Drift: TypeAlias = Callable[[Tensor, float], Tensor]
@@ -26,7 +26,7 @@ Start: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """(z, u) -> X_0: z is (batch, *shape) of standard normals, u is (batch,) of uniforms, the result like z."""
 
 Exact: TypeAlias = Callable[[BrownianPath, Tensor, Sequence[int]], Tensor]
-"""(path, x0, indices) -> X at the fine steps ``indices`` of ``path``: (len(indices), batch, *shape)."""
+"""(path, x0, indices) -> X at the fine steps ``indices`` of ``path``, in order and each once: (times, batch, *shape)."""
 
 Moments: TypeAlias = Callable[[float], tuple[Tensor, Tensor]]
 """t -> mean and variance of each coordinate of X_t, each of shape ``shape``."""
@@ -75,9 +75,12 @@ class SDE:
         first: int = 0,
         dtype: torch.dtype = torch.float64,
         device: torch.device | str = "cpu",
-    ) -> Float[Tensor, "batch *shape"]:
+    ) -> Float[Tensor, batch * shape]:
         """Initial states of paths first..first+batch−1; path i's does not depend on the batch it is drawn in."""
         check_integer("batch", batch)
+        check_integer("seed", seed, low=0)
+        check_integer("first", first, low=0)
+        check_choice("dtype", dtype, (torch.float32, torch.float64))
         z = PathStream(seed, "initial", batch, self.numel, law="normal", first=first).take(1)[0]
         u = PathStream(seed, "initial-choice", batch, 1, law="uniform", first=first).take(1)[0, :, 0]
         return self.start(z.to(dtype).view(batch, *self.shape), u.to(dtype)).to(device)

@@ -1,7 +1,7 @@
 """Euler–Maruyama and multilevel Euler–Maruyama (method, section 2).
 
-    EM      y_{n+1} = y_n + h f^k(y_n, t_n) + s(t_n) ΔW_n
-    ML-EM   y_{n+1} = y_n + h Σ_k w_k,n f^k(y_n, t_n) + s(t_n) ΔW_n,    w_k = B_k/p_k − B_{k+1}/p_{k+1}
+EM      y_{n+1} = y_n + h f^k(y_n, t_n) + s(t_n) ΔW_n
+ML-EM   y_{n+1} = y_n + h Σ_k w_k,n f^k(y_n, t_n) + s(t_n) ΔW_n,    w_k = B_k/p_k − B_{k+1}/p_{k+1}
 """
 
 from __future__ import annotations
@@ -17,10 +17,21 @@ from torch import Tensor
 
 from mlem.brownian import BrownianPath
 from mlem.checks import check_choice, check_integer
-from mlem.firing import DRAWS, KINDS, Probabilities, as_probabilities, fires, held_fires, poisson_counts, prefix_length, weights
+from mlem.firing import (
+    DRAWS,
+    KINDS,
+    Probabilities,
+    as_probabilities,
+    at_steps,
+    fires,
+    held_fires,
+    poisson_counts,
+    prefix_length,
+    weights,
+)
 from mlem.hierarchy import Hierarchy, Level
 from mlem.ledger import Firing
-from mlem.march import Advance, Fired, March, Report, Solution, Tally
+from mlem.march import Advance, Fired, March, Report, Solution, Tally, evaluate
 from mlem.sde import SDE, Drift
 
 Rule: TypeAlias = Callable[[Hierarchy, int], Tensor]
@@ -40,7 +51,7 @@ def euler_maruyama(
     *,
     steps: int,
     path: BrownianPath,
-    initial: Float[Tensor, "batch *shape"],
+    initial: Float[Tensor, batch * shape],
     save: Literal["all"] | Sequence[int] | None = None,
     report: Report | None = None,
 ) -> Solution:
@@ -51,11 +62,11 @@ def euler_maruyama(
     """
     level = level if isinstance(level, Level) else Level(level, cost=1.0)
     march = March(sde, steps, path, initial, save, report)
-    h, f, s = march.h, level.drift, sde.noise
+    h, s = march.h, sde.noise
 
-    def advance(y: Tensor, n: int, dW: Tensor, _: object) -> Tensor:
+    def advance(levels: Sequence[Level], y: Tensor, n: int, dW: Tensor, _: object) -> Tensor:
         t = n * h
-        return step(y, f(y, t), h, s(t), dW)
+        return step(y, evaluate(levels[0], y, t), h, s(t), dW)
 
     march.run(advance, ((dW, None) for dW in march.increments()), [level])
     certain = Firing("bernoulli", torch.ones(1, 1, 1, dtype=torch.float64), steps, path.steps, 1)
@@ -66,11 +77,11 @@ def euler_maruyama(
 def multilevel_euler_maruyama(
     sde: SDE,
     levels: Hierarchy,
-    probabilities: Probabilities | Sequence[float] | Rule,
+    probabilities: Float[Tensor, ...] | Float[np.ndarray, ...] | Sequence[float] | Sequence[Sequence[float]] | Rule,
     *,
     steps: int,
     path: BrownianPath,
-    initial: Float[Tensor, "batch *shape"],
+    initial: Float[Tensor, batch * shape],
     firing: str = "bernoulli",
     draws: str = "shared",
     seed: int = 0,
@@ -96,13 +107,13 @@ def multilevel_euler_maruyama(
     tally = Tally(len(levels), initial)
 
     if firing == "held":
-        advance, plan = _held(sde, levels, p, march, tally)
+        advance, plan = _held(sde, p, march, tally)
     elif firing == "poisson":
         counts = poisson_counts(p, steps=steps, fine=path.steps, coins=coins, seed=seed, first=first)
-        advance, plan = _poisson(sde, levels, p, march, counts, tally)
+        advance, plan = _poisson(sde, p, march, counts, tally)
     else:
         chunks = fires(firing, p, steps=steps, coins=coins, seed=seed, first=first)
-        advance, plan = _telescope(sde, levels, p, march, chunks, tally)
+        advance, plan = _telescope(sde, p, march, chunks, tally)
     march.run(advance, zip(march.increments(), plan, strict=True), levels)
     return march.solution(tally.evaluations / coins, levels.costs, Firing(firing, p, steps, path.steps, coins))
 
@@ -112,47 +123,45 @@ def weighted_drift(levels: Sequence[Level], fired: Fired, y: Tensor, t: float) -
     total: Tensor | None = None
     for k, paths, w in fired:
         if paths is None:
-            f = levels[k].drift(y, t)
+            f = evaluate(levels[k], y, t)
             f = f if isinstance(w, float) and w == 1.0 else w * f
             total = f if total is None else total + f
         else:
-            f = w * levels[k].drift(y.index_select(0, paths), t)
+            f = w * evaluate(levels[k], y.index_select(0, paths), t)
             total = (torch.zeros_like(y) if total is None else total).index_add(0, paths, f)
     return torch.zeros_like(y) if total is None else total
 
 
 def _telescope(
-    sde: SDE, levels: Hierarchy, p: Probabilities, march: March, chunks: Iterator[Tensor], tally: Tally
+    sde: SDE, p: Probabilities, march: March, chunks: Iterator[Tensor], tally: Tally
 ) -> tuple[Advance, Iterator[Fired]]:
     """Unbiased coins thrown at each step."""
     h, s = march.h, sde.noise
 
-    def advance(y: Tensor, n: int, dW: Tensor, fired: Fired) -> Tensor:
+    def advance(levels: Sequence[Level], y: Tensor, n: int, dW: Tensor, fired: Fired) -> Tensor:
         t = n * h
         return step(y, weighted_drift(levels, fired, y, t), h, s(t), dW)
 
     def plan() -> Iterator[Fired]:
         start = 0
         for chunk in chunks:
-            w = weights(chunk, p if p.shape[0] == 1 else p[start : start + len(chunk)])
+            w = weights(chunk, at_steps(p, start, len(chunk)))
             yield from tally.sparse(w)
             start += len(chunk)
 
     return advance, plan()
 
 
-def _held(
-    sde: SDE, levels: Hierarchy, p: Probabilities, march: March, tally: Tally
-) -> tuple[Advance, Iterator[list[int]]]:
+def _held(sde: SDE, p: Probabilities, march: March, tally: Tally) -> tuple[Advance, Iterator[list[int]]]:
     """Corrections f^k − f^{k−1} kept from their last firing; the deterministic prefix is evaluated at every step."""
     h, s, prefix = march.h, sde.noise, prefix_length(p)
     corrections: dict[int, Tensor] = {}
-    march.check_every = 1  # a step changes the corrections, so it cannot be replayed to find where it went wrong
+    march.check_every = 1  # a step changes the corrections: only the last one can be replayed to find what went wrong
 
-    def advance(y: Tensor, n: int, dW: Tensor, fired: list[int]) -> Tensor:
+    def advance(levels: Sequence[Level], y: Tensor, n: int, dW: Tensor, fired: list[int]) -> Tensor:
         t = n * h
         needed = {k for fires in fired for k in (fires, fires - 1) if k >= 0} | ({prefix - 1} if prefix else set())
-        f = {k: levels[k].drift(y, t) for k in needed}
+        f = {k: evaluate(levels[k], y, t) for k in sorted(needed)}
         tally.add(f)
         for k in fired:
             corrections[k] = f[k] - f[k - 1] if k else f[k]
@@ -162,20 +171,20 @@ def _held(
         return step(y, total, h, s(t), dW)
 
     pattern = held_fires(p, march.steps)
-    return advance, ([k for k in range(prefix, len(levels)) if row[k]] for row in pattern.tolist())
+    return advance, ([k for k in range(prefix, len(row)) if row[k]] for row in pattern.tolist())
 
 
 def _poisson(
-    sde: SDE, levels: Hierarchy, p: Probabilities, march: March, counts: Iterator[Tensor], tally: Tally
+    sde: SDE, p: Probabilities, march: March, counts: Iterator[Tensor], tally: Tally
 ) -> tuple[Advance, Iterator[tuple[list[Fired], list[Tensor]]]]:
     """The limit h → 0 at fixed rates λ_k = p_k/h: level k fires N_k times in a fine step of the Brownian path, each time kicking
     the state by (f^k − f^{k−1})/λ_k. The deterministic prefix stays a drift, on the grid of ``steps``."""
     h, s, prefix = march.h, sde.noise, prefix_length(p)
     path, ratio = march.path, march.path.steps // march.steps
 
-    def advance(y: Tensor, n: int, dW: Tensor, events: tuple[list[Fired], list[Tensor]]) -> Tensor:
+    def advance(levels: Sequence[Level], y: Tensor, n: int, dW: Tensor, events: tuple[list[Fired], list[Tensor]]) -> Tensor:
         t, dt = n * h, h / ratio
-        f = levels[prefix - 1].drift(y, t) if prefix else torch.zeros_like(y)
+        f = evaluate(levels[prefix - 1], y, t) if prefix else torch.zeros_like(y)
         kicks, noise = torch.zeros_like(y), torch.zeros_like(y)
         for m, (fired, fine_dW) in enumerate(zip(*events, strict=True), start=1):
             noise = noise + fine_dW
@@ -187,7 +196,7 @@ def _poisson(
     def plan() -> Iterator[tuple[list[Fired], list[Tensor]]]:
         fine = repeat(torch.zeros(())) if sde.is_ode else path.stream(path.steps)
         for n, count in enumerate(counts):
-            w = weights(count, p if p.shape[0] == 1 else p[n : n + 1])
+            w = weights(count, at_steps(p, n, 1))
             if prefix:
                 tally.evaluations[prefix - 1] += w.shape[2]
             yield list(tally.sparse(w)), [next(fine) for _ in range(ratio)]

@@ -48,6 +48,7 @@ class PathStream:
         first_block, last_block = first // self._per_block, (first + batch - 1) // self._per_block
         self._skip = first - first_block * self._per_block
         self._generators = [generator(seed, name, b) for b in range(first_block, last_block + 1)]
+        self.numbers = len(self._generators) * self._per_block * numel  # drawn for one step: whole blocks
 
     def take(self, steps: int) -> Float[Tensor, "steps batch numel"]:
         """The next ``steps`` steps, float32 on the CPU."""

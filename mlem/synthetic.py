@@ -32,19 +32,18 @@ MAX_LEVELS = 10
 
 _WAVES = 4  # plane waves in a residual
 _CALIBRATION_NUMBERS = 4096  # paths × coordinates of the pilot, several times those of a measurement
-_CALIBRATION_PASSES = 6
+_CALIBRATION_PASSES = 16
 _CALIBRATION_TOLERANCE = 2e-3
 
 
-def synthetic_hierarchy(
-    sde: SDE, *, gamma: float, levels: int = 6, residual: str = "nested", seed: int = 0
-) -> Hierarchy:
+def synthetic_hierarchy(sde: SDE, *, gamma: float, levels: int = 6, residual: str = "nested", seed: int = 0) -> Hierarchy:
     """``levels`` drifts f^k = f + a_k g_k with path error 2^−k and cost 2^(γk), k = 1..levels.
 
     ``residual``: "nested" has one residual for all levels, so that f^k − f^{k−1} is as small as can be; "independent" a new one
     for each. Raises ValueError for γ outside [0.25, 8], levels outside 1..10, or an unknown residual.
     """
     gamma = check_number("gamma", gamma, low=GAMMA_LOW, high=GAMMA_HIGH)
+    check_integer("seed", seed, low=0)
     drifts = _calibrated_drifts(
         sde, check_integer("levels", levels, high=MAX_LEVELS), check_choice("residual", residual, RESIDUALS), seed
     )
@@ -95,22 +94,26 @@ class _Pilot:
         self._exact = self._end(sde.drift)
 
     def _end(self, drift: Drift) -> Tensor:
-        return euler_maruyama(
-            self._sde, drift, steps=self._path.steps, path=self._path, initial=self._initial
-        ).final
+        return euler_maruyama(self._sde, drift, steps=self._path.steps, path=self._path, initial=self._initial).final
 
     def calibrate(self, g: Drift, amplitude: float, target: float) -> float:
-        """The a with which f + a·g has the path error ``target``, by steps on the ratio from the guess ``amplitude``."""
+        """The a with which f + a·g has the path error ``target``, by steps on the ratio from the guess ``amplitude``. Where the
+        error rises steeply these overshoot: a step that leaves what is known to enclose a gives way to halving that."""
+        low, high, sign = 0.0, math.inf, math.copysign(1.0, amplitude)
+        amplitude = abs(amplitude)
         for _ in range(_CALIBRATION_PASSES):
             try:
-                end = self._end(_perturbed(self._sde.drift, g, amplitude))
+                end = self._end(_perturbed(self._sde.drift, g, sign * amplitude))
                 ratio = target / float((end - self._exact).square().mean().sqrt())
             except NonFiniteStep:
                 ratio = 0.25
+            low, high = (max(low, amplitude), high) if ratio > 1 else (low, min(high, amplitude))
             amplitude *= min(4.0, max(0.25, ratio))
             if abs(ratio - 1) < _CALIBRATION_TOLERANCE:
                 break
-        return amplitude
+            if not low < amplitude < high:
+                amplitude = math.sqrt(low * high)
+        return sign * amplitude
 
 
 def _perturbed(f: Drift, g: Drift, amplitude: float) -> Drift:

@@ -1,0 +1,234 @@
+"""The stage: paths, calls and bills of EM and ML-EM on one clock, played in the browser.
+
+A ``Scene`` holds everything that is shown. It is sent once, as bytes, and then plays by itself: no traffic while it runs.
+The payload is int32 magic, int32 length of the header, the header (UTF-8 JSON, padded with spaces to 4 bytes), then the arrays
+that the header lists, each padded to 4 bytes, all little-endian.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from mlem.checks import check_integer, check_positive
+from mlem.ui.palette import DARK, LIGHT, MOST_LEVELS, Palette, levels, text_on
+
+MAGIC = 0x4D4C4501  # "MLE" and the version of the format, 1
+METHODS = ("reference", "em", "mlem")
+MOST_FRAMES, MOST_PATHS, MOST_BINS = 240, 200, 512
+GAP = -32768  # stands for a coordinate that is not finite: nothing is drawn there
+HEIGHT = 660  # CSS pixels
+
+_BEYOND = 3.0  # coordinates are stored up to this many widths of the view beyond it, and clamped there
+_TAIL = 0.5  # per cent of the coordinates that may lie outside the view, at either side
+_PADDING = 0.06  # of the view's width, at either side
+_LABELS = {"reference": "reference", "em": "EM", "mlem": "ML-EM"}
+_CAPTIONS = {"paths": "Paths on the same noise", "raster": "Which network is called, and when", "bills": "The bill so far"}
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What the stage shows. Times run from 0 to ``horizon`` over ``frames`` equal frames; a part that is empty is left out.
+
+    summary: the sentence that says what is to be seen; the text alternative of the picture.
+    horizon: T, in units of time.
+    paths: by method ("reference", "em", "mlem"), positions (frames + 1, paths, dim), dim 1 or 2, of paths driven by the same
+        noise; where a value is not finite the path has a gap.
+    raster: by method ("em", "mlem"), (bins, levels): the share in [0, 1] of paths for which a level is called in that bin of
+        time. Cheapest level first; an array with fewer columns than ``levels`` is of the dearest ones (EM calls only the
+        dearest).
+    bills: by method ("em", "mlem"), (frames + 1, levels): cost per path paid so far for each level, in ``unit``; columns as in
+        raster.
+    unit: of the bills, in words.
+    verdict: by method, what is said of it at the end, such as "RMSE 0.0213 ± 0.0012".
+    highlight: the path that is drawn thick.
+    level_names: of the levels, cheapest first; f¹, f², … if none are given.
+    clock, axes: names of the time and of the ``dim`` coordinates.
+    labels: names of the methods. captions: headings of the parts "paths", "raster" and "bills".
+    projector: larger type and strokes.
+    """
+
+    summary: str
+    horizon: float = 1.0
+    paths: Mapping[str, np.ndarray] = field(default_factory=dict)
+    raster: Mapping[str, np.ndarray] = field(default_factory=dict)
+    bills: Mapping[str, np.ndarray] = field(default_factory=dict)
+    unit: str = "× one f¹ evaluation"
+    verdict: Mapping[str, str] = field(default_factory=dict)
+    highlight: int = 0
+    level_names: tuple[str, ...] = ()
+    clock: str = "t"
+    axes: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    captions: Mapping[str, str] = field(default_factory=dict)
+    projector: bool = False
+
+    def __post_init__(self) -> None:
+        check_positive("horizon", self.horizon)
+        for name, takes in (("paths", METHODS), ("raster", METHODS[1:]), ("bills", METHODS[1:]), ("verdict", METHODS)):
+            _check_keys(name, getattr(self, name), takes)
+        _check_keys("labels", self.labels, METHODS)
+        _check_keys("captions", self.captions, tuple(_CAPTIONS))
+        if not (self.paths or self.raster or self.bills):
+            raise ValueError("a scene takes at least one of paths, raster and bills, got none")
+        self._check_paths()
+        for method, share in self.raster.items():
+            _check_matrix(f"raster[{method!r}]", share, "bins", MOST_BINS)
+            if not bool(np.all((share >= 0) & (share <= 1))):
+                raise ValueError(f"raster[{method!r}] takes shares from 0 to 1, got {_extremes(share)}")
+        for method, bill in self.bills.items():
+            _check_matrix(f"bills[{method!r}]", bill, "frames + 1", MOST_FRAMES + 1)
+            if len(bill) < 2:
+                raise ValueError(f"bills[{method!r}] takes (frames + 1, levels) with at least 1 frame, got shape {bill.shape}")
+            if not bool(np.all(np.isfinite(bill) & (bill >= 0))):
+                raise ValueError(f"bills[{method!r}] takes finite costs ≥ 0, got {_extremes(bill)}")
+        clocks = {f"paths[{method!r}]": len(array) for method, array in self.paths.items()}
+        clocks |= {f"bills[{method!r}]": len(array) for method, array in self.bills.items()}
+        if len(set(clocks.values())) > 1:
+            raise ValueError(f"paths and bills take one number of frames, got {_counts(clocks)} rows")
+        if self.level_names and len(self.level_names) != self.levels:
+            raise ValueError(f"level_names takes {self.levels} names, one per level, got {len(self.level_names)}")
+
+    def _check_paths(self) -> None:
+        for method, path in self.paths.items():
+            takes = f"paths[{method!r}] takes (frames + 1, paths, dim) with dim 1 or 2"
+            if path.ndim != 3 or path.shape[2] not in (1, 2):
+                raise ValueError(f"{takes}, got shape {path.shape}")
+            if not (2 <= path.shape[0] <= MOST_FRAMES + 1 and 1 <= path.shape[1] <= MOST_PATHS):
+                raise ValueError(f"{takes}, 1 to {MOST_FRAMES} frames and 1 to {MOST_PATHS} paths, got shape {path.shape}")
+        if len({path.shape for path in self.paths.values()}) > 1:
+            raise ValueError(f"paths takes one shape for all methods, got { {m: p.shape for m, p in self.paths.items()} }")
+        if self.paths:
+            check_integer("highlight", self.highlight, low=0, high=self._shape[1] - 1)
+            if self.axes and len(self.axes) != self._shape[2]:
+                raise ValueError(f"axes takes {self._shape[2]} names, one per dimension of the paths, got {len(self.axes)}")
+
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        """(frames + 1, paths, dim)."""
+        return next(iter(self.paths.values())).shape
+
+    @property
+    def frames(self) -> int:
+        """Number of frames after the first; a scene with no clock of its own gets the finest."""
+        rows = [len(array) for array in (*self.paths.values(), *self.bills.values())]
+        return rows[0] - 1 if rows else MOST_FRAMES
+
+    @property
+    def levels(self) -> int:
+        """Number of levels of the hierarchy: the most columns that any raster or bill has."""
+        return max((array.shape[1] for array in (*self.raster.values(), *self.bills.values())), default=1)
+
+    def view(self) -> list[tuple[float, float]]:
+        """(low, high) of every coordinate that is shown: all but the tails of all paths, and the highlighted path as far as it
+        does not go beyond one more width, so that a wild path does not squash the rest."""
+        return [self._range(axis) for axis in range(self._shape[2])] if self.paths else []
+
+    def _range(self, axis: int) -> tuple[float, float]:
+        everything = np.concatenate([path[..., axis].ravel() for path in self.paths.values()])
+        finite = everything[np.isfinite(everything)]
+        if not finite.size:
+            return -1.0, 1.0
+        low, high = (float(value) for value in np.percentile(finite, (_TAIL, 100 - _TAIL)))
+        width = high - low
+        chosen = np.concatenate([path[:, self.highlight, axis] for path in self.paths.values()])
+        chosen = np.clip(chosen[np.isfinite(chosen)], low - width, high + width)
+        low, high = float(np.min(chosen, initial=low)), float(np.max(chosen, initial=high))
+        margin = _PADDING * (high - low) or max(1e-6, 0.05 * abs(high))
+        return low - margin, high + margin
+
+    def pack(self, height: int = HEIGHT) -> bytes:
+        """The payload for the browser; ``height`` in CSS pixels."""
+        view = self.view()
+        centre = np.array([(low + high) / 2 for low, high in view])
+        step = np.array([(0.5 + _BEYOND) * (high - low) / 32767 for low, high in view])
+        arrays = {f"paths.{method}": quantise(path, centre, step) for method, path in self.paths.items()}
+        arrays |= {f"raster.{method}": np.ceil(share * 255).astype(np.uint8) for method, share in self.raster.items()}
+        arrays |= {f"bills.{method}": bill.astype("<f4") for method, bill in self.bills.items()}
+
+        listed, chunks, offset = [], [], 0
+        for name, array in arrays.items():
+            chunk = np.ascontiguousarray(array).tobytes()
+            listed.append({"name": name, "type": array.dtype.name, "shape": array.shape, "offset": offset})
+            chunks.append(chunk + bytes(-len(chunk) % 4))
+            offset += len(chunks[-1])
+        header = {
+            "frames": self.frames,
+            "horizon": self.horizon,
+            "dim": self._shape[2] if self.paths else 0,
+            "count": self._shape[1] if self.paths else 0,
+            "highlight": self.highlight,
+            "view": view,
+            "centre": centre.tolist(),
+            "step": step.tolist(),
+            "clock": self.clock,
+            "axes": self.axes or (("x", "y") if self.paths and self._shape[2] == 2 else ("X(t)",)),
+            "levels": self.level_names or tuple(f"f{superscript(k)}" for k in range(1, self.levels + 1)),
+            "unit": self.unit,
+            "labels": {**_LABELS, **self.labels},
+            "captions": {**_CAPTIONS, **self.captions},
+            "verdict": dict(self.verdict),
+            "summary": self.summary,
+            "projector": self.projector,
+            "height": check_integer("height", height, low=200, high=4000),
+            "themes": {"light": _colours(LIGHT, "light", self.levels), "dark": _colours(DARK, "dark", self.levels)},
+            "arrays": listed,
+        }
+        text = json.dumps(header, ensure_ascii=False, allow_nan=False).encode()
+        text += b" " * (-len(text) % 4)
+        return np.array([MAGIC, len(text)], dtype="<i4").tobytes() + text + b"".join(chunks)
+
+
+def stage(scene: Scene, *, key: str, height: int = HEIGHT) -> None:
+    """Show ``scene``, ``height`` CSS pixels high where there is room for it (less on a narrow screen), under its transport."""
+    _component(data=scene.pack(height), key=key)
+
+
+def quantise(values: np.ndarray, centre: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """``values`` (..., dim) as int16 q with value ≈ centre + q · step, clamped; GAP where not finite."""
+    farthest = 32767 * step
+    offsets = np.clip(np.nan_to_num(values), centre - farthest, centre + farthest) - centre
+    return np.where(np.isfinite(values), np.rint(offsets / step), GAP).astype("<i2")
+
+
+def superscript(number: int) -> str:
+    """12 → ¹²."""
+    return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def _colours(colours: Palette, theme: str, count: int) -> dict[str, object]:
+    ladder = levels(count, theme)
+    return {**asdict(colours), "ladder": ladder, "on_ladder": [text_on(colour) for colour in ladder]}
+
+
+def _check_keys(name: str, mapping: Mapping[str, object], takes: tuple[str, ...]) -> None:
+    unknown = [key for key in mapping if key not in takes]
+    if unknown:
+        raise ValueError(f"{name} takes the keys {', '.join(takes)}, got {unknown[0]!r}")
+
+
+def _check_matrix(name: str, array: np.ndarray, rows: str, most: int) -> None:
+    if array.ndim != 2 or not 1 <= array.shape[0] <= most or not 1 <= array.shape[1] <= MOST_LEVELS:
+        takes = f"({rows}, levels) with 1 to {most} rows and 1 to {MOST_LEVELS} levels"
+        raise ValueError(f"{name} takes {takes}, got shape {array.shape}")
+
+
+def _extremes(array: np.ndarray) -> str:
+    return f"{np.min(array):.3g} to {np.max(array):.3g}"
+
+
+def _counts(clocks: Mapping[str, int]) -> str:
+    return ", ".join(f"{name}: {rows}" for name, rows in clocks.items())
+
+
+_here = Path(__file__).parent
+_component = st.components.v2.component(
+    "mlem_stage",
+    js=(_here / "stage.js").read_text(encoding="utf-8"),
+    css=(_here / "stage.css").read_text(encoding="utf-8"),
+)
