@@ -15,9 +15,10 @@ def check_integer(name: str, value: object, *, low: int = 1, high: int | None = 
     takes = f"an integer ≥ {low}" if high is None else f"an integer from {low} to {high}"
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise ValueError(f"{name} takes {takes}, got {value!r}")
-    if value < low or (high is not None and value > high):
-        raise ValueError(f"{name} takes {takes}, got {value}")
-    return int(value)
+    number = int(value)
+    if number < low or (high is not None and number > high):
+        raise ValueError(f"{name} takes {takes}, got {number}")
+    return number
 
 
 def check_positive(name: str, value: object) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import SupportsIndex, overload
 
 import numpy as np
 import torch
@@ -50,7 +51,13 @@ class Hierarchy(Sequence[Level]):
     def __len__(self) -> int:
         return len(self._levels)
 
-    def __getitem__(self, k):  # type: ignore[no-untyped-def]  # int -> Level, slice -> Hierarchy of a part
+    @overload
+    def __getitem__(self, k: SupportsIndex) -> Level: ...
+
+    @overload
+    def __getitem__(self, k: slice) -> Hierarchy: ...
+
+    def __getitem__(self, k: SupportsIndex | slice) -> Level | Hierarchy:
         if isinstance(k, slice):
             return Hierarchy(self._levels[k], sde=self.sde)
         return self._levels[k]

@@ -52,11 +52,11 @@ def water_filling(
     cost: float | None = None,
     order: int = 1,
 ) -> Float[np.ndarray, " n"]:
-    """p in (0, 1]^n that minimises Σ price·p subject to Σ effect·(p^−order − 1) ≤ ``error`` (a mean square), or the error subject
-    to Σ price·p ≤ ``cost``; exactly one of the two is given.
+    """p in (0, 1]^n that minimises Σ price·p subject to Σ effect·(p^−order − 1) ≤ ``error`` (a mean square), or the error
+    subject to Σ price·p ≤ ``cost``; exactly one of the two is given.
 
-    p = min(1, m·(effect/price)^(1/(order+1))): solve for m, clamp what exceeds 1, solve again. Raises ValueError for a cost that
-    does not even pay for the clamped entries, or numbers that are not positive.
+    p = min(1, m·(effect/price)^(1/(order+1))): solve for m, clamp what exceeds 1, solve again. Raises ValueError for numbers
+    that are not positive.
     """
     if (error is None) == (cost is None):
         raise ValueError("water_filling takes exactly one of error and cost")
@@ -82,8 +82,8 @@ def water_filling(
 
 @dataclass(frozen=True)
 class Pilot:
-    """What a short run measured at times t_m: ``kicks`` E‖f^k − f^{k−1}‖² (M, K) and ``sensitivity`` G² (M,), the mean square at
-    T of a unit kick at t_m. Mean squares are over paths and coordinates."""
+    """What a short run measured at times t_m: ``kicks`` E‖f^k − f^{k−1}‖² (M, K) and ``sensitivity`` G² (M,), the mean square
+    at T of a unit kick at t_m. Mean squares are over paths and coordinates."""
 
     times: Float[np.ndarray, " times"]
     kicks: Float[np.ndarray, "times levels"]
@@ -128,9 +128,9 @@ def optimal(
 ) -> Rule:
     """The optimal allocation from a pilot run: ``error`` is the RMSE that firing may add, or ``cost`` the model cost per path.
 
-    With ``along_time`` p_k(t) ∝ G(t)·√(v_k(t)/c_k), else one p_k for the whole path. A call of level k is priced at c_k + c_{k−1},
-    what it makes be evaluated (nested firing: c_k). The constant is that of coins; where calls are spread evenly (systematic) the
-    error stays below it, and only the shape is taken for that kind.
+    With ``along_time`` p_k(t) ∝ G(t)·√(v_k(t)/c_k), else one p_k for the whole path. A call of level k is priced at
+    c_k + c_{k−1}, what it makes be evaluated (nested firing: c_k). The constant is that of coins; where calls are spread evenly
+    (systematic) the error stays below it, and only the shape is taken for that kind.
     """
     measured = pilot(levels, sde, seed=seed)
     order = error_order(firing)

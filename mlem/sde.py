@@ -1,7 +1,7 @@
 """Stochastic differential equations dX = f(X, t) dt + s(t) dW with additive noise (method, section 1).
 
-Noise that depends on the state is out of scope: Euler–Maruyama would then be of strong order 1/2 only, and ML-EM's analysis does
-not cover it. ``noise`` therefore takes the time alone.
+Noise that depends on the state is out of scope: Euler–Maruyama would then be of strong order 1/2 only, and ML-EM's analysis
+does not cover it. ``noise`` therefore takes the time alone.
 """
 
 from __future__ import annotations

@@ -106,6 +106,8 @@ def multilevel_euler_maruyama(
     p = as_probabilities(rule, len(levels), steps, coins)
     tally = Tally(len(levels), initial)
 
+    advance: Advance
+    plan: Iterator[object]  # advance's own kind of entry, one a step
     if firing == "held":
         advance, plan = _held(sde, p, march, tally)
     elif firing == "poisson":
@@ -177,8 +179,8 @@ def _held(sde: SDE, p: Probabilities, march: March, tally: Tally) -> tuple[Advan
 def _poisson(
     sde: SDE, p: Probabilities, march: March, counts: Iterator[Tensor], tally: Tally
 ) -> tuple[Advance, Iterator[tuple[list[Fired], list[Tensor]]]]:
-    """The limit h → 0 at fixed rates λ_k = p_k/h: level k fires N_k times in a fine step of the Brownian path, each time kicking
-    the state by (f^k − f^{k−1})/λ_k. The deterministic prefix stays a drift, on the grid of ``steps``."""
+    """The limit h → 0 at fixed rates λ_k = p_k/h: level k fires N_k times in a fine step of the Brownian path, and each time
+    kicks the state by (f^k − f^{k−1})/λ_k. The deterministic prefix stays a drift, on the grid of ``steps``."""
     h, s, prefix = march.h, sde.noise, prefix_length(p)
     path, ratio = march.path, march.path.steps // march.steps
 

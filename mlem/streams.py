@@ -58,8 +58,5 @@ class PathStream:
                 block.normal_(generator=source)
             else:
                 block.uniform_(generator=source)
-        if len(blocks) == 1:
-            paths = blocks[0]
-        else:
-            paths = blocks.transpose(0, 1).reshape(steps, -1, self._numel)
+        paths = blocks[0] if len(blocks) == 1 else blocks.transpose(0, 1).reshape(steps, -1, self._numel)
         return paths[:, self._skip : self._skip + self._batch]

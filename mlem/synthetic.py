@@ -130,9 +130,9 @@ _SPECTRAL_SIZE = 2.5  # Σ a_j
 def spectral_hierarchy(*, gamma: float, levels: int = 6, seed: int = 0) -> Hierarchy:
     """f(x) = −x + Σ_j a_j cos(w_j x + φ_j) on the line, all w_j near 1; level k sums the first M_k = M_1·2^(γ(k−1)) modes.
 
-    a_j ~ j^(−1/γ − 1), and the phases lie within ±π/3, so that modes add up rather than cancel: what the first M leave out decays
-    like M^(−1/γ), which makes the error 2^−k. f itself ends a quarter of a band above level K. Costs are the numbers of modes,
-    in units in which level 1 costs 2^γ. The SDE is ``levels.sde``.
+    a_j ~ j^(−1/γ − 1), and the phases lie within ±π/3, so that modes add up rather than cancel: what the first M leave out
+    decays like M^(−1/γ), which makes the error 2^−k. f itself ends a quarter of a band above level K. Costs are the numbers of
+    modes, in units in which level 1 costs 2^γ. The SDE is ``levels.sde``.
     Raises ValueError where level ``levels`` would take more than 2^20 modes.
     """
     gamma = check_number("gamma", gamma, low=GAMMA_LOW, high=GAMMA_HIGH)
@@ -141,9 +141,10 @@ def spectral_hierarchy(*, gamma: float, levels: int = 6, seed: int = 0) -> Hiera
     first = max(_FIRST_MODES, math.ceil(32 / math.expm1(gamma * math.log(2))))  # small γ: enough modes to tell levels apart
     counts = [round(first * 2.0 ** (gamma * k)) for k in range(levels)]
     if counts[-1] > MAX_MODES:
-        most = 1 + int(math.log2(MAX_MODES / first) / gamma)
+        most = sum(count <= MAX_MODES for count in counts)
         raise ValueError(
-            f"a spectral hierarchy takes at most {MAX_MODES:,} modes: with gamma {gamma:g} that is levels ≤ {most}, got {levels}"
+            f"levels takes an integer from 1 to {most} with gamma {gamma:g}, got {levels}: "
+            f"a spectral hierarchy has at most {MAX_MODES:,} modes"
         )
     tail_modes = counts[-1] + max(counts[-1] // 4, first)
     amplitudes = _band_amplitudes([*counts, tail_modes], _spectral_tails(levels, seed), gamma)
@@ -172,8 +173,8 @@ def _spectral_sde(drift: Drift) -> SDE:
 
 @cache
 def _spectral_tails(levels: int, seed: int) -> tuple[float, ...]:
-    """r_0, …, r_K: the share of Σ a_j that level k leaves out, such that its path error is 2^−k; r_0 is all of it. Every band of
-    modes is nearly the same function of x, so that a few modes stand for all."""
+    """r_0, …, r_K: the share of Σ a_j that level k leaves out, such that its path error is 2^−k; r_0 is all of it. Every band
+    of modes is nearly the same function of x, so that a few modes stand for all."""
     few = torch.full((_SURROGATE_MODES,), 1.0 / _SURROGATE_MODES, dtype=torch.float64)
     field = _modes(few, seed)
     pilot = _Pilot(_spectral_sde(lambda x, t: _SPECTRAL_SIZE * field(x) - x), seed)
@@ -195,8 +196,8 @@ def _band_amplitudes(counts: list[int], tails: tuple[float, ...], gamma: float) 
 
 
 def _modes(amplitudes: Float[Tensor, " modes"], seed: int, count: int | None = None) -> Callable[[Tensor], Tensor]:
-    """x -> Σ a_j cos(w_j x + φ_j) over the first ``count`` modes. Wave numbers in [0.7, 1.3] and phases in ±π/3 are spread evenly
-    by the golden ratio and √2, so that every band has its fair share of each; ``seed`` shifts them."""
+    """x -> Σ a_j cos(w_j x + φ_j) over the first ``count`` modes. Wave numbers in [0.7, 1.3] and phases in ±π/3 are spread
+    evenly by the golden ratio and √2, so that every band has its fair share of each; ``seed`` shifts them."""
     shift = torch.rand(2, generator=generator(seed, "spectral"), dtype=torch.float64)
     a = amplitudes[:count]
     j = torch.arange(len(a), dtype=torch.float64)

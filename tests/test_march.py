@@ -4,6 +4,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import torch
@@ -218,13 +219,13 @@ def test_progress_grows_to_one(scheme: str, steps: int) -> None:
     solve(scheme, [pull, finer_pull], START, steps=steps, report=said.append)
     assert said[-1] == 1.0
     assert said[0] > 0
-    assert all(a < b for a, b in zip(said, said[1:], strict=False))
+    assert all(a < b for a, b in pairwise(said))
     assert len(said) >= steps // 32
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_report_that_raises_cancels(scheme: str) -> None:
-    class Cancelled(Exception):  # noqa: N818  # a signal, not an error
+    class Cancelled(Exception):
         pass
 
     latest = 0.0
