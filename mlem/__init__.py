@@ -5,8 +5,10 @@ from mlem.brownian import BrownianPath
 from mlem.errors import Estimate, NonFiniteStep, strong_error
 from mlem.hierarchy import Hierarchy, Level
 from mlem.march import Solution
+from mlem.probabilities import optimal, power_law
 from mlem.sde import SDE
 from mlem.solvers import euler_maruyama, multilevel_euler_maruyama
+from mlem.synthetic import spectral_hierarchy, synthetic_hierarchy
 
 __version__ = "0.1.0"
 
@@ -20,6 +22,10 @@ __all__ = [
     "Solution",
     "euler_maruyama",
     "multilevel_euler_maruyama",
+    "optimal",
+    "power_law",
     "problems",
+    "spectral_hierarchy",
     "strong_error",
+    "synthetic_hierarchy",
 ]

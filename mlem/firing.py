@@ -6,7 +6,7 @@ A firing plan knows probabilities and coins, and nothing of drifts. Every kind b
 - ``systematic``: one uniform u per level and trajectory; fire at step n when ⌊S_{n+1} + u⌋ > ⌊S_n + u⌋ with S_n = Σ_{m<n} p_m.
 - ``nested``: one uniform per step for all levels, B_k = [U < p_k]: f^{k−1} is already paid for when level k fires.
 - ``held``: even firing from step 0 on, the last corrections reused in between: biased, the baseline (multirate Euler).
-- ``poisson``: the limit h → 0, events at rate λ_k = p_k/h (``poisson.py``).
+- ``poisson``: the limit h → 0, events at rate λ_k = p_k/h.
 """
 
 from __future__ import annotations
