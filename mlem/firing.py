@@ -148,3 +148,24 @@ def _crossings(
     """Where the running total of p, shifted by the phase, passes an integer."""
     floors = torch.floor(total + phase)
     return floors[1:] > floors[:-1]
+
+
+def calls_of_first_path(kind: str, p: Probabilities, *, steps: int, fine: int, seed: int) -> Float[Tensor, "rows levels"]:
+    """Evaluations of each level in the order of time on the first path: a row for each step, or fine step of Poisson events.
+    Draws that are per path do not depend on the batch, so these are the calls that a solve with ``seed`` made."""
+    p = p[:, :, :1]
+    if kind == "held":
+        return held_evaluations(p, steps)[:, :, 0].double()
+    if kind == "poisson":
+        prefix, rows = prefix_length(p), []
+        for n, counts in enumerate(poisson_counts(p, steps=steps, fine=fine, coins=1, seed=seed)):
+            called = (weights(counts, at_steps(p, n, 1)) != 0)[:, :, 0].double()
+            if prefix:
+                called[0, prefix - 1] += 1
+            rows.append(called)
+        return torch.cat(rows)
+    start, parts = 0, []
+    for fired in fires(kind, p, steps=steps, coins=1, seed=seed):
+        parts.append((weights(fired, at_steps(p, start, len(fired))) != 0)[:, :, 0].double())
+        start += len(fired)
+    return torch.cat(parts)

@@ -32,12 +32,18 @@ class Firing:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Per path: ``evaluations`` (K,) as counted, their ``costs`` (K,), wall time ``seconds`` of the whole solve."""
+    """Per path: ``calls`` (rows, K), the evaluations counted in equal parts of the time; their ``costs`` (K,); wall time
+    ``seconds`` of the whole solve."""
 
-    evaluations: Float[np.ndarray, " levels"]
+    calls: Float[np.ndarray, "rows levels"]
     costs: Float[np.ndarray, " levels"]
     seconds: float
     firing: Firing
+
+    @cached_property
+    def evaluations(self) -> Float[np.ndarray, " levels"]:
+        """Distinct evaluations of each level, per path (mean over the batch)."""
+        return self.calls.sum(0)
 
     @property
     def cost(self) -> float:

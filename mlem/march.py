@@ -56,22 +56,32 @@ class Solution:
 
 
 class Tally:
-    """Turns weights into lists of what to evaluate, and counts the evaluations: their sum over coins is in ``evaluations``."""
+    """Turns weights into lists of what to evaluate, and counts the evaluations: their sums over coins are in ``calls``."""
 
     def __init__(self, levels: int, like: Tensor) -> None:
-        self.evaluations = np.zeros(levels)
-        self._like = like
+        self._levels, self._like = levels, like
+        self._rows: list[Float[np.ndarray, "rows levels"]] = []
+
+    @property
+    def calls(self) -> Float[np.ndarray, "rows levels"]:
+        """Evaluations in the order of time, summed over coins: a row for each step, or fine step of Poisson events."""
+        return np.concatenate(self._rows)
 
     def add(self, levels: Iterable[int]) -> None:
-        """One evaluation of each of ``levels`` for the whole batch."""
-        for k in levels:
-            self.evaluations[k] += 1
+        """One evaluation of each of ``levels`` for the whole batch, in a row of its own."""
+        row = np.zeros((1, self._levels))
+        row[0, list(levels)] = 1.0
+        self._rows.append(row)
+
+    def add_to_last(self, level: int, evaluations: int) -> None:
+        """``evaluations`` more of ``level``, at the beginning of what :meth:`sparse` did last."""
+        self._rows[-1][0, level] += evaluations
 
     def sparse(self, w: Float[Tensor, "steps levels coins"]) -> Iterator[Fired]:
         """The non-zero weights, step by step."""
         fired = w != 0
         counts = fired.sum(2)
-        self.evaluations += counts.sum(0).numpy()
+        self._rows.append(counts.double().numpy())
         if w.shape[2] == 1:
             for row in w[:, :, 0].tolist():
                 yield [(k, None, weight) for k, weight in enumerate(row) if weight]
@@ -140,14 +150,14 @@ class March:
         self._y = y
 
     def solution(
-        self, evaluations: Float[np.ndarray, " levels"], costs: Float[np.ndarray, " levels"], firing: Firing
+        self, calls: Float[np.ndarray, "rows levels"], costs: Float[np.ndarray, " levels"], firing: Firing
     ) -> Solution:
         """The result of the run, with its ledger."""
         if self._y.is_cuda:
             torch.cuda.synchronize(self._y.device)
         seconds = time.perf_counter() - self._began
         states = torch.stack(self._states) if self._wanted else None
-        return Solution(self._y, states, tuple(self._wanted), Ledger(evaluations, costs, seconds, firing))
+        return Solution(self._y, states, tuple(self._wanted), Ledger(calls, costs, seconds, firing))
 
     def _locate(
         self, advance: Advance, y: Tensor, end: Tensor, n: int, window: list[tuple[Tensor, Any]], levels: Sequence[Level]

@@ -14,12 +14,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.optimize import least_squares
+from scipy.optimize import brentq, least_squares
 from torch import Tensor
 
 from mlem.brownian import BrownianPath
@@ -40,6 +40,7 @@ _PILOT_PATHS, _PILOT_PATHS_HIGH_DIMENSION = 1024, 256  # in many dimensions one 
 _PILOT_CALLS = 12  # calls of a level at which its kicks are measured: near what plans use
 _REFERENCE_RATIO = 20  # a reference by Euler–Maruyama is this much finer than what it judges: its own error is 5 %
 _MULTIPLES = np.geomspace(0.25, 4.0, 8)  # of the planned p, tried at once
+_RUINOUS = 1e6  # the mean square of a run that left the finite numbers
 _TRIALS = 8  # of a number of steps, or of a constant
 
 
@@ -94,20 +95,22 @@ def reference_grid(sde: SDE, steps: int) -> int:
     return next((fine for fine in FINE_GRIDS if fine >= _REFERENCE_RATIO * steps and fine % steps == 0), FINE_GRIDS[-1])
 
 
-def allowed_steps(sde: SDE, wanted: float, grid: int | None = None) -> int:
-    """The number of steps nearest to ``wanted`` in ratio that divides ``grid``, or whatever grid it would be judged on."""
-    if grid is None and sde.exact is not None:
+def allowed_steps(sde: SDE, wanted: float, beside: int | None = None) -> int:
+    """The number of steps nearest to ``wanted`` that divides whatever grid it would be judged on. ``beside`` is the number of
+    steps that it is to be raced against: where the solution is exact, a multiple of half of that keeps their grid coarse."""
+    if sde.exact is None:
+        return divisor_near(wanted, reference_grid(sde, math.ceil(wanted)))
+    if beside is None:
         return max(1, round(wanted))
-    return divisor_near(wanted, grid or reference_grid(sde, math.ceil(wanted)))
+    unit = beside // 2 if beside % 2 == 0 else beside
+    return unit * round(wanted / unit) if wanted >= unit else divisor_near(wanted, beside)
 
 
-def common_grid(sde: SDE, model: ErrorModel, euler_steps: int, epsilon: float) -> int:
-    """A grid of the path on which both methods can be raced. Where the solution is exact that is a multiple of Euler–Maruyama's
-    steps with many divisors; else the reference that either method needs anyway, since a finer one is dear."""
+def common_grid(sde: SDE, euler_steps: int, multilevel_steps: int) -> int:
+    """The coarsest grid of the path on which both methods can be raced and judged."""
     if sde.exact is not None:
-        return euler_steps * (60 if euler_steps <= 400 else 12)
-    fewest = math.ceil(_invert(model, epsilon) * _FACTORS[1])
-    return max(reference_grid(sde, euler_steps), reference_grid(sde, allowed_steps(sde, fewest)))
+        return math.lcm(euler_steps, multilevel_steps)
+    return max(reference_grid(sde, euler_steps), reference_grid(sde, multilevel_steps))
 
 
 def reference(sde: SDE, path: BrownianPath, initial: Tensor, indices: Sequence[int]) -> Tensor:
@@ -154,30 +157,41 @@ def _step_errors(sde: SDE) -> tuple[Float[np.ndarray, " sizes"], Float[np.ndarra
 def measure(sde: SDE, levels: Hierarchy, firing: str) -> ErrorModel:
     """The error model of ``levels`` for one kind of firing: bias and kicks against the finest level on the rough grid."""
     pilot, steps = trials(sde, FINE_GRIDS[0]), _rough_steps(sde)
-    solve = {"steps": steps, "path": pilot.path, "initial": pilot.initial}
-    exact = euler_maruyama(sde, sde.drift, **solve).final
-    ends = [euler_maruyama(sde, level, **solve).final for level in levels]
+    euler = partial(euler_maruyama, sde, steps=steps, path=pilot.path, initial=pilot.initial)
+    exact = euler(sde.drift).final
+    ends = [euler(level).final for level in levels]
     bias = np.array([float(pilot.squared(end, exact).mean().sqrt()) for end in ends])
-    # Row i of the batch fires one level k(i) at p, all others always: the excess over the finest level is level k's own.
-    order, p = error_order(firing), min(0.5, _PILOT_CALLS / steps)
-    rows = torch.arange(pilot.batch) % max(1, len(levels) - 1) + 1
-    rare = torch.ones(1, len(levels), pilot.batch, dtype=torch.float64)
-    kicks = np.full(len(levels), np.nan)
-    if len(levels) > 1:
-        if firing == "held":  # has no coins, so each level takes a run of its own
-            for k in range(1, len(levels)):
-                q = [1.0 if j != k else p for j in range(len(levels))]
-                end = multilevel_euler_maruyama(sde, levels, q, firing=firing, **solve).final
-                kicks[k] = float(pilot.squared(end, ends[-1]).mean())
-        else:
-            rare[0, rows, torch.arange(pilot.batch)] = p
-            end = multilevel_euler_maruyama(sde, levels, rare, firing=firing, draws="per-path", **solve).final
-            excess = pilot.squared(end, ends[-1])
-            for k in range(1, len(levels)):
-                kicks[k] = float(excess[rows == k].mean())
-        kicks /= (p * steps) ** -float(order) - float(steps) ** -float(order)
     sizes, step_error = _step_errors(sde)
-    return ErrorModel(bias, sizes, step_error, kicks, order)
+    kicks = _measure_kicks(sde, levels, firing, pilot, steps, ends[-1])
+    return ErrorModel(bias, sizes, step_error, kicks, error_order(firing))
+
+
+def _measure_kicks(
+    sde: SDE, levels: Hierarchy, firing: str, pilot: Trials, steps: int, finest: Tensor
+) -> Float[np.ndarray, " levels"]:
+    """Q_k: level k alone fires at p < 1, all others always, so that the excess over the ``finest`` level is level k's own."""
+    multilevel = partial(
+        multilevel_euler_maruyama, sde, levels, steps=steps, path=pilot.path, initial=pilot.initial, firing=firing
+    )
+
+    def excess(k: int, p: float) -> float:
+        q = [p if j == k else 1.0 for j in range(len(levels))]
+        try:
+            end = multilevel(q, draws="per-path").final
+        except NonFiniteStep:
+            return _RUINOUS
+        return float(pilot.squared(end, finest).mean())
+
+    order, p = error_order(firing), min(0.5, _PILOT_CALLS / steps)
+    one = np.array([p**-order - 1.0 for p in [0.5] + [p] * (len(levels) - 1)]) * float(steps) ** -order
+    if firing == "held" or len(levels) == 1:
+        return np.array([excess(k, 0.5 if k == 0 else p) for k in range(len(levels))]) / one
+    # One run for all but the coarsest level, whose kicks are large: row i of the batch fires level k(i) rarely.
+    rows = torch.arange(pilot.batch) % (len(levels) - 1) + 1
+    rare = torch.ones(1, len(levels), pilot.batch, dtype=torch.float64)
+    rare[0, rows, torch.arange(pilot.batch)] = p
+    squared = pilot.squared(multilevel(rare, draws="per-path").final, finest)
+    return np.array([excess(0, 0.5)] + [float(squared[rows == k].mean()) for k in range(1, len(levels))]) / one
 
 
 def plan_euler(sde: SDE, levels: Hierarchy, model: ErrorModel, epsilon: float) -> EulerPlan:
@@ -244,71 +258,108 @@ def _search(
     return min(tried)[1]
 
 
-def plan_multilevel(sde: SDE, levels: Hierarchy, model: ErrorModel, epsilon: float, firing: str, grid: int) -> MultilevelPlan:
-    """The cheapest (K, N, p) with RMSE ε and N a divisor of ``grid``: by the model, then p scaled by trial."""
+def plan_multilevel(
+    sde: SDE,
+    levels: Hierarchy,
+    model: ErrorModel,
+    epsilon: float,
+    *,
+    firing: str,
+    beside: int,
+    gamma: float | None = None,
+) -> MultilevelPlan:
+    """The cheapest (K, N, p) with RMSE ε, by the model; then p is scaled by trial. ``beside`` as in :func:`allowed_steps`.
+
+    p has the optimal shape, or with ``gamma`` that of the paper's power law. Raises Unreachable.
+    """
     aim = epsilon
     for _ in range(3):
-        steps, p = _cheapest(sde, levels, model, aim, firing, grid)
-        fitted = _scaled_to(sde, levels[: len(p)], steps, p, epsilon, firing)
+        steps, raw = _cheapest(sde, levels, model, aim, firing, beside, gamma)
+        fitted = _scaled_to(sde, levels[: len(raw)], steps, raw, epsilon, firing)
         if fitted is not None:
             return MultilevelPlan(steps, tuple(fitted.tolist()))
         aim *= 0.8  # bias and step error alone exceed the target: leave them less
     raise Unreachable(epsilon, 1.5 * float(model.bias.min()))
 
 
+_FACTORS = (1.05, 1.15, 1.3, 1.5, 1.8, 2.2, 3.0, 4.0)  # of the fewest steps that could do
+_TIE = 1.05  # fewer steps are preferred to a cost that is this little lower: every step has an overhead that no model prices
+
+
 def _cheapest(
-    sde: SDE, levels: Hierarchy, model: ErrorModel, epsilon: float, firing: str, grid: int
+    sde: SDE, levels: Hierarchy, model: ErrorModel, epsilon: float, firing: str, beside: int, gamma: float | None
 ) -> tuple[int, Float[np.ndarray, " levels"]]:
+    """Steps and p before it is clamped at 1."""
     best: tuple[float, int, Float[np.ndarray, " levels"]] | None = None
     prices = call_prices(levels.costs, firing)
     lowest = _invert(model, epsilon)
-    candidates = {allowed_steps(sde, lowest * factor, grid) for factor in _FACTORS}
-    candidates = {steps for steps in candidates if reference_grid(sde, steps) <= grid}
-    for steps in sorted(candidates):
+    for steps in sorted({allowed_steps(sde, lowest * factor, beside) for factor in _FACTORS}):
         for top in range(1, len(levels) + 1):
             budget = epsilon**2 - model.bias[top - 1] ** 2 - float(model.step(steps)) ** 2
             if budget <= 0.02 * epsilon**2:
                 continue
-            p = np.ones(top)
-            if top > 1:
-                effect = np.maximum(model.kicks[1:top], 1e-300) * float(steps) ** -model.order
-                p[1:] = water_filling(effect, steps * prices[1:top], error=budget, order=model.order)
-            cost = _expected_cost(firing, p, steps, levels.costs[:top])
-            if best is None or cost < best[0]:
-                best = (cost, steps, p)
+            effect = np.maximum(model.kicks[:top], 1e-300) * float(steps) ** -model.order
+            if gamma is None:
+                raw = _optimal_shape(effect, steps * prices[:top], budget, model.order)
+            else:
+                raw = _power_law_shape(effect, gamma, budget, model.order)
+            cost = _expected_cost(firing, np.minimum(raw, 1.0), steps, levels.costs[:top])
+            if best is None or cost * _TIE < best[0]:
+                best = (cost, steps, raw)
     if best is None:
         raise Unreachable(epsilon, 1.5 * float(model.bias.min()))
     return best[1], best[2]
 
 
-_FACTORS = (1.05, 1.15, 1.3, 1.5, 1.8, 2.2, 3.0, 4.0)  # of the fewest steps that could do
+def _optimal_shape(
+    effect: Float[np.ndarray, " levels"], price: Float[np.ndarray, " levels"], budget: float, order: int
+) -> Float[np.ndarray, " levels"]:
+    """The optimal allocation with f¹ at every step; not clamped at 1, so that it can be scaled."""
+    raw = np.full(len(effect), np.inf)
+    if len(effect) > 1:
+        p = water_filling(effect[1:], price[1:], error=budget, order=order)
+        shape = (effect[1:] / price[1:]) ** (1 / (order + 1))
+        raw[1:] = shape * (p / shape).max()
+    return raw
+
+
+def _power_law_shape(
+    effect: Float[np.ndarray, " levels"], gamma: float, budget: float, order: int
+) -> Float[np.ndarray, " levels"]:
+    """C·2^−(1+γ/2)k with the smallest C that keeps the excess error in ``budget``."""
+    shape = 2.0 ** (-(1 + gamma / 2) * np.arange(1, len(effect) + 1))
+
+    def excess(log_constant: float) -> float:
+        p = np.minimum(1.0, math.exp(log_constant) * shape)
+        return float((effect * (p**-order - 1)).sum()) - budget
+
+    high = -math.log(shape[-1])  # every level always fires
+    return np.asarray(math.exp(brentq(excess, high - 60.0, high, xtol=1e-6)) * shape)
 
 
 def _scaled_to(
-    sde: SDE, levels: Hierarchy, steps: int, p: Float[np.ndarray, " levels"], epsilon: float, firing: str
+    sde: SDE, levels: Hierarchy, steps: int, raw: Float[np.ndarray, " levels"], epsilon: float, firing: str
 ) -> Float[np.ndarray, " levels"] | None:
-    """p times the constant with which the RMSE is ε; None if no constant is enough.
+    """p = min(1, m·raw) with the m for which the RMSE is ε; None if no m is enough.
 
     Trials of several multiples at once show how the error falls; then the constant is tried on all paths and corrected.
     """
     multiples = np.repeat(_MULTIPLES, _PILOT_PATHS // len(_MULTIPLES))
-    squared = _try(sde, levels, steps, _scale(p, multiples), firing)
+    squared = _try(sde, levels, steps, _scale(raw, multiples), firing)
     fit = _fit_kicks(squared.reshape(len(_MULTIPLES), -1).mean(1))
     guess = fit.multiple(epsilon)
     if guess is None:
         return None
 
     def error(m: float) -> float:
-        return math.sqrt(_try(sde, levels, steps, _scale(p, np.full(1, m)), firing).mean())
+        return math.sqrt(_try(sde, levels, steps, _scale(raw, np.full(1, m)), firing).mean())
 
-    return _scale(p, np.full(1, _search(error, guess, epsilon, order=fit.order / 2, tolerance=0.03)))[:, 0]
+    return _scale(raw, np.full(1, _search(error, guess, epsilon, order=fit.order / 2, tolerance=0.03)))[:, 0]
 
 
-def _scale(p: Float[np.ndarray, " levels"], multiples: Float[np.ndarray, " rows"]) -> Float[np.ndarray, "levels rows"]:
-    """p·m for each m, at most 1; what always fires goes on doing so."""
-    scaled = np.minimum(1.0, p[:, None] * multiples)
-    scaled[p == 1.0] = 1.0
-    return scaled
+def _scale(raw: Float[np.ndarray, " levels"], multiples: Float[np.ndarray, " rows"]) -> Float[np.ndarray, "levels rows"]:
+    """min(1, m·raw) for each m."""
+    return np.minimum(1.0, raw[:, None] * multiples)
 
 
 def _try(
@@ -316,14 +367,23 @@ def _try(
 ) -> Float[np.ndarray, " paths"]:
     """Squared errors in trials of probabilities that are the same for all paths (one row) or each path's own."""
     pilot = trials(sde, reference_grid(sde, steps))
-    solve = {"steps": steps, "path": pilot.path, "initial": pilot.initial, "firing": firing, "seed": _PILOT_SEED}
+    multilevel = partial(
+        multilevel_euler_maruyama,
+        sde,
+        levels,
+        steps=steps,
+        path=pilot.path,
+        initial=pilot.initial,
+        firing=firing,
+        draws="per-path",
+        seed=_PILOT_SEED,
+    )
     if firing == "held":  # has no coins: a solve for each different row
         rows = np.unique(p, axis=1)
-        each = [pilot.squared(multilevel_euler_maruyama(sde, levels, row, **solve).final).numpy() for row in rows.T]
+        each = [pilot.squared(multilevel(row).final).numpy() for row in rows.T]
         return np.concatenate([e[: len(e) // len(each)] for e in each])
     share = p if p.shape[1] == 1 else p[:, np.linspace(0, p.shape[1] - 1, pilot.batch).round().astype(int)]
-    end = multilevel_euler_maruyama(sde, levels, torch.from_numpy(share)[None], draws="per-path", **solve).final
-    return pilot.squared(end).numpy()
+    return pilot.squared(multilevel(torch.from_numpy(share)[None]).final).numpy()
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def euler_maruyama(
 
     march.run(advance, ((dW, None) for dW in march.increments()), [level])
     certain = Firing("bernoulli", torch.ones(1, 1, 1, dtype=torch.float64), steps, path.steps, 1)
-    return march.solution(np.array([float(steps)]), np.array([level.cost]), certain)
+    return march.solution(np.ones((steps, 1)), np.array([level.cost]), certain)
 
 
 @torch.no_grad()
@@ -117,7 +117,7 @@ def multilevel_euler_maruyama(
         chunks = fires(firing, p, steps=steps, coins=coins, seed=seed, first=first)
         advance, plan = _telescope(sde, p, march, chunks, tally)
     march.run(advance, zip(march.increments(), plan, strict=True), levels)
-    return march.solution(tally.evaluations / coins, levels.costs, Firing(firing, p, steps, path.steps, coins))
+    return march.solution(tally.calls / coins, levels.costs, Firing(firing, p, steps, path.steps, coins))
 
 
 def weighted_drift(levels: Sequence[Level], fired: Fired, y: Tensor, t: float) -> Tensor:
@@ -199,8 +199,9 @@ def _poisson(
         fine = repeat(torch.zeros(())) if sde.is_ode else path.stream(path.steps)
         for n, count in enumerate(counts):
             w = weights(count, at_steps(p, n, 1))
+            events = list(tally.sparse(w))
             if prefix:
-                tally.evaluations[prefix - 1] += w.shape[2]
-            yield list(tally.sparse(w)), [next(fine) for _ in range(ratio)]
+                tally.add_to_last(prefix - 1, w.shape[2])
+            yield events, [next(fine) for _ in range(ratio)]
 
     return advance, plan()
