@@ -25,6 +25,7 @@ from mlem.streams import PathStream
 _PILOT_NUMBERS = 1024  # paths × coordinates of a pilot
 _PILOT_TIMES = 12
 _KICK = 1e-4
+_LEAST = 1e-300  # of a probability or an effect, so that no p is 0 and no 1/p infinite
 
 
 def error_order(firing: str) -> int:
@@ -34,8 +35,7 @@ def error_order(firing: str) -> int:
 
 def power_law(gamma: float, constant: float) -> Rule:
     """The paper's rule, p_k = min(1, C·2^−(1+γ/2)k) for k = 1..K, with ``constant`` C."""
-    check_positive("gamma", gamma)
-    check_positive("constant", constant)
+    gamma, constant = check_positive("gamma", gamma), check_positive("constant", constant)
 
     def rule(levels: Hierarchy, steps: int) -> Tensor:
         k = torch.arange(1, len(levels) + 1, dtype=torch.float64)
@@ -58,12 +58,9 @@ def water_filling(
     p = min(1, m·(effect/price)^(1/(order+1))): solve for m, clamp what exceeds 1, solve again. Raises ValueError for numbers
     that are not positive.
     """
-    if (error is None) == (cost is None):
-        raise ValueError("water_filling takes exactly one of error and cost")
-    check_positive("error" if error is not None else "cost", error if error is not None else cost)
-    effect, price = np.asarray(effect, dtype=float), np.asarray(price, dtype=float)
-    if not (np.all(effect > 0) and np.all(price > 0) and np.isfinite(effect).all() and np.isfinite(price).all()):
-        raise ValueError("effect and price take positive numbers")
+    _check_budget(error, cost)
+    check_integer("order", order)
+    effect, price = _check_all_positive("effect", effect), _check_all_positive("price", price)
     shape = (effect / price) ** (1 / (order + 1))
     free = np.ones(len(shape), dtype=bool)
     while free.any():
@@ -75,9 +72,26 @@ def water_filling(
             m = (cost - price[~free].sum()) / float((price * shape)[free].sum())
         over = free & (m * shape >= 1.0)
         if not over.any():
-            return np.where(free, m * shape, 1.0)
+            return np.where(free, np.maximum(m * shape, _LEAST), 1.0)
         free &= ~over
     return np.ones(len(shape))
+
+
+def _check_budget(error: float | None, cost: float | None) -> None:
+    """Raises ValueError unless exactly one is given, and positive."""
+    if error is not None and cost is not None:
+        raise ValueError(f"give either error or cost, got both: error={error!r}, cost={cost!r}")
+    if error is None and cost is None:
+        raise ValueError("give either error or cost, got neither")
+    check_positive("error" if cost is None else "cost", error if cost is None else cost)
+
+
+def _check_all_positive(name: str, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    values = np.asarray(values, dtype=float)
+    wrong = ~((values > 0) & np.isfinite(values))
+    if wrong.any():
+        raise ValueError(f"{name} takes positive numbers, got {values[wrong][0]:g}")
+    return values
 
 
 @dataclass(frozen=True)
@@ -93,7 +107,7 @@ class Pilot:
 @torch.no_grad()
 def pilot(levels: Hierarchy, sde: SDE, *, steps: int | None = None, seed: int = 0) -> Pilot:
     """Measures along Euler–Maruyama paths of the finest level, ``steps`` of them (default: the SDE's rough resolution)."""
-    steps = check_integer("steps", steps or sde.resolution)
+    steps = check_integer("steps", sde.resolution if steps is None else steps)
     batch = max(16, _PILOT_NUMBERS // sde.numel)
     path = BrownianPath(batch, sde.shape, steps, sde.horizon, seed)
     h, f = sde.horizon / steps, levels[-1].drift
@@ -130,11 +144,13 @@ def optimal(
 
     With ``along_time`` p_k(t) ∝ G(t)·√(v_k(t)/c_k), else one p_k for the whole path. A call of level k is priced at
     c_k + c_{k−1}, what it makes be evaluated (nested firing: c_k). The constant is that of coins; where calls are spread evenly
-    (systematic) the error stays below it, and only the shape is taken for that kind.
+    (systematic) the error stays below it, and only the shape is taken for that kind. Raises ValueError unless exactly one of
+    ``error`` and ``cost`` is given, and positive.
     """
-    measured = pilot(levels, sde, seed=seed)
+    _check_budget(error, cost)
     order = error_order(firing)
     price = call_prices(levels.costs, firing)
+    measured = pilot(levels, sde, seed=seed)
     weight = measured.kicks * measured.sensitivity[:, None]  # (M, K)
 
     def rule(hierarchy: Hierarchy, steps: int) -> Tensor:
@@ -154,7 +170,7 @@ def optimal(
 def _allocate(
     effect: Float[np.ndarray, " n"], price: Float[np.ndarray, " n"], error: float | None, cost: float | None, order: int
 ) -> Float[np.ndarray, " n"]:
-    effect = np.maximum(effect, 1e-300)
+    effect = np.maximum(effect, _LEAST)
     return water_filling(effect, price, error=None if error is None else error**2, cost=cost, order=order)
 
 
