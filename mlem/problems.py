@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from inspect import signature
 from itertools import islice
 
 import torch
@@ -27,15 +28,23 @@ def names() -> list[str]:
     return list(_PROBLEMS)
 
 
-@lru_cache(maxsize=None, typed=True)  # typed: True is not a dimension, though it equals 1
-def get(name: str, **options: float | int | bool) -> SDE:
+def options(name: str) -> tuple[str, ...]:
+    """The options that ``get`` takes for the problem ``name``. Raises ValueError for an unknown name."""
+    return tuple(signature(_PROBLEMS[check_choice("sde", name, names())]).parameters)
+
+
+def get(name: str, **given: float | int | bool) -> SDE:
     """The problem ``name``. Equal calls return the same object. Raises ValueError for an unknown name or option."""
-    check_choice("sde", name, names())
-    make = _PROBLEMS[name]
-    try:
-        return make(**options)
-    except TypeError as error:
-        raise ValueError(f"sde {name!r} does not take these options: {error}") from None
+    known = options(name)
+    for option in given:
+        if option not in known:
+            raise ValueError(f"{option} is not an option of {name}, which takes {', '.join(known)}")
+    return _make(name, **given)
+
+
+@lru_cache(maxsize=256, typed=True)  # typed: True is not a dimension, though it equals 1
+def _make(name: str, **given: float | int | bool) -> SDE:
+    return _PROBLEMS[name](**given)
 
 
 def ornstein_uhlenbeck(dim: int = 1, rate: float = 1.0, noise: float = 0.5, horizon: float = 1.0, start: float = 1.0) -> SDE:
@@ -285,15 +294,30 @@ def gaussian_diffusion(dim: int = 16, decay: float = 1.0, ode: bool = False) -> 
     )
 
 
+def mixture_flow(modes: int = 5, spread: float = 0.3) -> SDE:
+    """:func:`mixture_diffusion` as probability-flow ODE."""
+    return mixture_diffusion(modes, spread, ode=True)
+
+
+def gaussian_flow(dim: int = 16, decay: float = 1.0) -> SDE:
+    """:func:`gaussian_diffusion` as probability-flow ODE."""
+    return gaussian_diffusion(dim, decay, ode=True)
+
+
+def lorenz_ode(horizon: float = 0.7) -> SDE:
+    """:func:`lorenz` without noise."""
+    return lorenz(0.0, horizon)
+
+
 _PROBLEMS: dict[str, Callable[..., SDE]] = {
     "forced-ou": forced_ou,
     "ornstein-uhlenbeck": ornstein_uhlenbeck,
     "double-well": double_well,
     "muller-brown": muller_brown,
     "mixture-diffusion": mixture_diffusion,
-    "mixture-flow": lambda **options: mixture_diffusion(ode=True, **options),
+    "mixture-flow": mixture_flow,
     "gaussian-diffusion": gaussian_diffusion,
-    "gaussian-flow": lambda **options: gaussian_diffusion(ode=True, **options),
+    "gaussian-flow": gaussian_flow,
     "lorenz": lorenz,
-    "lorenz-ode": lambda **options: lorenz(**{"noise": 0.0, **options}),
+    "lorenz-ode": lorenz_ode,
 }

@@ -1,0 +1,137 @@
+"""Plans for the race, by name: computed when first asked for, or read from the store that ships with the package.
+
+``python -m mlem plans`` rebuilds the store. It holds the plans for the values that the Race page's controls stop at, so that a
+control moved there shows its race at once; any other value is planned in a second or a few.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+
+import mlem
+from mlem.hierarchy import Hierarchy
+from mlem.planning import ErrorModel, EulerPlan, MultilevelPlan, measure, plan_euler, plan_multilevel
+from mlem.sde import SDE
+from mlem.synthetic import synthetic_hierarchy
+
+RULES = {"optimal": "Optimal: measured √(v/c)", "power-law": "Power law: C·2^−(1+γ/2)k"}
+LEVELS, RESIDUAL = 8, "nested"
+GAMMAS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
+EPSILONS = (0.1, 0.05, 0.02, 0.01)
+STORED_FIRINGS = ("bernoulli", "systematic", "nested", "held")  # planning Poisson events takes long
+
+_STORE = Path(__file__).with_name("plans.json")
+_HIERARCHY_SEED = 0
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be planned: the cheapest way to an RMSE of ``epsilon``."""
+
+    sde: str
+    gamma: float
+    epsilon: float
+    firing: str = "bernoulli"
+    rule: str = "optimal"
+    levels: int = LEVELS
+    residual: str = RESIDUAL
+    options: tuple[tuple[str, float | int], ...] = ()
+
+    def problem(self) -> SDE:
+        """The SDE."""
+        return mlem.problems.get(self.sde, **dict(self.options))
+
+    def hierarchy(self) -> Hierarchy:
+        """The levels."""
+        return synthetic_hierarchy(
+            self.problem(), gamma=self.gamma, levels=self.levels, residual=self.residual, seed=_HIERARCHY_SEED
+        )
+
+    @property
+    def key(self) -> str:
+        """Its name in the store."""
+        return f"{self.sde} {self.firing} {self.rule} gamma={self.gamma:g} epsilon={self.epsilon:g}"
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether the store should hold it."""
+        return (
+            not self.options
+            and (self.levels, self.residual) == (LEVELS, RESIDUAL)
+            and self.firing in STORED_FIRINGS
+            and (self.rule == "optimal" or self.firing == "bernoulli")
+            and self.gamma in GAMMAS
+            and self.epsilon in EPSILONS
+        )
+
+
+@dataclass(frozen=True)
+class Plans:
+    """The two ways to the target."""
+
+    em: EulerPlan
+    mlem: MultilevelPlan
+
+
+def plans(question: Question) -> Plans:
+    """From the store where it has them, else made. Raises Unreachable, as making them does."""
+    stored = _stored().get(question.key) if question.is_offered else None
+    return stored or make_plans(question)
+
+
+@lru_cache(maxsize=512)
+def make_plans(question: Question) -> Plans:
+    """Plans by pilot and trial. Raises Unreachable where the levels cannot meet the target."""
+    sde, levels = question.problem(), question.hierarchy()
+    model = _model(sde, question.levels, question.residual, question.firing)
+    em = plan_euler(sde, levels, model, question.epsilon)
+    paper = question.gamma if question.rule == "power-law" else None
+    multilevel = plan_multilevel(sde, levels, model, question.epsilon, firing=question.firing, beside=em.steps, gamma=paper)
+    return Plans(em, multilevel)
+
+
+@lru_cache(maxsize=64)
+def _model(sde: SDE, levels: int, residual: str, firing: str) -> ErrorModel:
+    """The measured error terms: they do not depend on γ, which only prices."""
+    return measure(sde, synthetic_hierarchy(sde, gamma=1.0, levels=levels, residual=residual, seed=_HIERARCHY_SEED), firing)
+
+
+def offered() -> Iterator[Question]:
+    """Every question that the store answers."""
+    for sde in mlem.problems.names():
+        for rule, firing in [("optimal", firing) for firing in STORED_FIRINGS] + [("power-law", "bernoulli")]:
+            for gamma in GAMMAS:
+                for epsilon in EPSILONS:
+                    yield Question(sde, gamma, epsilon, firing, rule)
+
+
+def rebuild() -> Iterator[float]:
+    """Makes and writes the store, telling the fraction done. Targets that cannot be met are left out."""
+    questions, made = list(offered()), dict[str, object]()
+    for n, question in enumerate(questions, start=1):
+        try:
+            made[question.key] = asdict(make_plans(question))
+        except ValueError:
+            continue
+        finally:
+            yield n / len(questions)
+    lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(plan)}" for key, plan in made.items())
+    _STORE.write_text("{\n" + lines + "\n}\n", encoding="utf-8")
+
+
+@cache
+def _stored() -> dict[str, Plans]:
+    if not _STORE.exists():
+        return {}
+    stored = json.loads(_STORE.read_text(encoding="utf-8"))
+    return {
+        key: Plans(
+            EulerPlan(**plan["em"]),
+            MultilevelPlan(plan["mlem"]["steps"], tuple(plan["mlem"]["probabilities"])),
+        )
+        for key, plan in stored.items()
+    }

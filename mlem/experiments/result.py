@@ -1,0 +1,93 @@
+"""Results of experiments: numbers with their uncertainty, saved as JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+import mlem
+from mlem.experiments.params import Params
+
+Row: TypeAlias = dict[str, float | int | str]
+"""One line of a table; its keys are the columns' names."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Base of all results: a frozen dataclass of numbers, arrays and estimates. Fields marked :func:`unexported` are for pictures
+    and stay out of the export."""
+
+    def rows(self) -> list[Row]:
+        """The result as a table."""
+        raise NotImplementedError
+
+    def summary(self) -> str:
+        """What was found, in a sentence or two made from the numbers."""
+        raise NotImplementedError
+
+
+def unexported() -> Any:
+    """A field of a result that is not written to JSON."""
+    return dataclasses.field(repr=False, metadata={"export": False})
+
+
+def to_json(experiment: str, params: Params, result: Result) -> str:
+    """The export: experiment, params, result and version. The same params give the same numbers again, seconds aside."""
+    content = {
+        "experiment": experiment,
+        "params": dataclasses.asdict(params),
+        "result": plain(result),
+        "version": mlem.__version__,
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def plain(value: object) -> Any:
+    """``value`` as JSON knows it: dataclasses as objects, arrays as lists, what is not finite as null."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = [field for field in dataclasses.fields(value) if field.metadata.get("export", True)]
+        return {field.name: plain(getattr(value, field.name)) for field in fields}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(item) for item in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    return value
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """A table as CSV with a header."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def to_text(rows: Sequence[Row]) -> str:
+    """A table for a terminal: numbers to the right, with 4 significant digits."""
+    cells = [[*rows[0]]] + [[f"{v:,.4g}" if isinstance(v, float) else str(v) for v in row.values()] for row in rows]
+    numeric = [not isinstance(value, str) for value in rows[0].values()]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
+    lines = [
+        "  ".join(c.rjust(w) if right else c.ljust(w) for c, w, right in zip(line, widths, numeric, strict=True)).rstrip()
+        for line in cells
+    ]
+    return "\n".join(lines)
+
+
+def write(text: str, target: str | Path) -> None:
+    """``text`` to a file, in UTF-8."""
+    Path(target).write_text(text, encoding="utf-8")
