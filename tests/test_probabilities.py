@@ -19,7 +19,7 @@ from mlem.ledger import Firing, expected_evaluations
 from mlem.probabilities import call_prices, error_order, pilot, water_filling
 
 KINDS = ("bernoulli", "systematic", "nested", "held", "poisson")
-RATE = 2.0
+RATE, HORIZON = 1.5, 1.5
 GAPS = (0.5, 0.2, 0.08, 0.03)  # f^k − f^{k−1} for k ≥ 2 below: a drift's error does not depend on the state
 COSTS = (1.0, 5.0, 20.0, 90.0, 400.0)
 
@@ -39,7 +39,7 @@ def constant_residuals(sde: mlem.SDE) -> mlem.Hierarchy:
     return mlem.Hierarchy([mlem.Level(f, c) for f, c in zip(drifts, COSTS, strict=True)], sde=sde)
 
 
-OU = mlem.problems.ornstein_uhlenbeck(dim=1, rate=RATE, noise=0.5)
+OU = mlem.problems.ornstein_uhlenbeck(dim=1, rate=RATE, noise=0.5, horizon=HORIZON)
 LEVELS = constant_residuals(OU)
 
 
@@ -238,18 +238,18 @@ def test_water_filling_takes_one_budget_and_positive_numbers(options: dict[str, 
 
 def decay(steps: int, rate: float = RATE) -> Numbers:
     """What is left at T, by Euler–Maruyama, of a kick before each step: (1 − λh)^(N−n)."""
-    return (1 - rate / steps) ** np.arange(steps, 0, -1.0)
+    return (1 - rate * HORIZON / steps) ** np.arange(steps, 0, -1.0)
 
 
 @pytest.mark.parametrize("dim", [1, 3])
 @pytest.mark.parametrize("noise", [0.0, 0.5])
 def test_the_sensitivity_of_ou_is_its_decay(noise: float, dim: int) -> None:
-    sde = mlem.problems.ornstein_uhlenbeck(dim=dim, rate=RATE, noise=noise)
+    sde = mlem.problems.ornstein_uhlenbeck(dim=dim, rate=RATE, noise=noise, horizon=HORIZON)
     measured = pilot(constant_residuals(sde), sde, steps=480)
-    assert measured.times.tolist() == pytest.approx([(m + 0.5) / 12 for m in range(12)])
-    n = (measured.times * 480).round().astype(int)
+    assert measured.times.tolist() == pytest.approx([HORIZON * (m + 0.5) / 12 for m in range(12)])
+    n = (measured.times / HORIZON * 480).round().astype(int)
     np.testing.assert_allclose(measured.sensitivity, decay(480)[n] ** 2, rtol=1e-6)
-    np.testing.assert_allclose(measured.sensitivity, np.exp(-2 * RATE * (1 - measured.times)), rtol=0.01)
+    np.testing.assert_allclose(measured.sensitivity, np.exp(-2 * RATE * (HORIZON - measured.times)), rtol=0.015)
     backwards = np.exp(-2 * RATE * measured.times)  # named wrong implementation: the time that has passed
     assert np.abs(measured.sensitivity / backwards - 1).min() > 0.15
 
@@ -271,18 +271,19 @@ def test_the_sensitivity_is_a_mean_over_coordinates() -> None:
 
 def test_kicks_are_the_mean_squares_of_the_corrections() -> None:
     """Without noise, so that the path is known: X_{n+1} = X_n − λhX_n from 1."""
-    sde = mlem.problems.ornstein_uhlenbeck(dim=2, rate=RATE, noise=0.0)
+    sde = mlem.problems.ornstein_uhlenbeck(dim=2, rate=RATE, noise=0.0, horizon=HORIZON)
     measured = pilot(constant_residuals(sde), sde, steps=60)
     np.testing.assert_allclose(measured.kicks[:, 1:], np.broadcast_to(np.square(GAPS), (12, 4)), rtol=1e-9)
-    x = (1 - RATE / 60) ** (measured.times * 60)
+    x = (1 - RATE * HORIZON / 60) ** (measured.times / HORIZON * 60)
     np.testing.assert_allclose(measured.kicks[:, 0], (RATE * x + sum(GAPS)) ** 2, rtol=1e-9)
 
 
 def test_kicks_are_measured_along_the_paths_of_the_finest_level() -> None:
     """E‖f^1‖² = (λm + Σ gaps)² + λ²v with Euler–Maruyama's own mean m and variance v; what is squared is Gaussian."""
     measured = pilot(LEVELS, OU, steps=60)
-    n, keep = (measured.times * 60).round(), 1 - RATE / 60
-    m, v = keep**n, 0.25 / 60 * (1 - keep ** (2 * n)) / (1 - keep**2)
+    h = HORIZON / 60
+    n, keep = (measured.times / h).round(), 1 - RATE * h
+    m, v = keep**n, 0.25 * h * (1 - keep ** (2 * n)) / (1 - keep**2)
 
     def z(mean: Numbers, variance: Numbers) -> Numbers:
         spread = np.sqrt((4 * mean**2 * variance + 2 * variance**2) / 1024)
@@ -356,7 +357,7 @@ def test_along_time_the_optimal_shape_follows_the_sensitivity(kind: str, budget:
     p = optimal_p(firing=kind, along_time=True, **budget)
     assert p.shape == (60, 5)
     assert bool(((p > 0) & (p <= 1)).all())
-    at = (pilot(LEVELS, OU).times * 60).round().astype(int)  # between these, G² is interpolated
+    at = (pilot(LEVELS, OU).times / HORIZON * 60).round().astype(int)  # between these, G² is interpolated
     root = 1 / (error_order(kind) + 1)
     price = call_prices(np.array(COSTS), kind)[1:]
     shape = (decay(60)[at, None] ** 2 * np.square(GAPS) / price) ** root
@@ -389,13 +390,13 @@ def closed_excess(p: Numbers, steps: int = 60) -> float:
     p = np.broadcast_to(p, (steps, 5))
     assert bool((p[:, 0] == 1).all())
     after = np.append(decay(steps)[1:], 1.0)
-    return float((after**2 @ (np.square(GAPS) * (1 / p[:, 1:] - 1)).sum(1)) / steps**2)
+    return float((after**2 @ (np.square(GAPS) * (1 / p[:, 1:] - 1)).sum(1)) * (HORIZON / steps) ** 2)
 
 
 @pytest.mark.parametrize("along_time", [False, True])
 @pytest.mark.parametrize("steps", [60, 240])
 def test_the_excess_error_lands_on_the_budget(steps: int, along_time: bool) -> None:
-    """The pilot takes the SDE's 60 rough steps, on which G is known to λh = 1/30."""
+    """The pilot takes the SDE's 60 rough steps, on which G is known to λh = 0.04."""
     p = optimal_p(steps, along_time=along_time, error=0.02)
     assert closed_excess(p, steps) ** 0.5 == pytest.approx(0.02, rel=0.05)
     assert closed_excess(optimal_p(steps, along_time=along_time, error=0.01), steps) ** 0.5 == pytest.approx(0.01, rel=0.05)
