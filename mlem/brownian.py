@@ -74,8 +74,8 @@ class BrownianPath:
 def _sum_in_order(
     source: PathStream, count: int, ratio: int, fine_per_chunk: int, dtype: torch.dtype
 ) -> Float[Tensor, "count batch numel"]:
-    """Sums of ``ratio`` consecutive fine normals, ``count`` of them. The order of summation is fixed, so that the result does not
-    depend on the chunking and with it on the batch."""
+    """Sums of ``ratio`` consecutive fine normals, ``count`` of them. The order of summation is fixed, so that the result does
+    not depend on the chunking and with it on the batch."""
     if ratio == 1:
         return source.take(count).to(dtype)
     if count * ratio <= fine_per_chunk:

@@ -56,7 +56,8 @@ class Unreachable(ValueError):
 
 @dataclass(frozen=True)
 class ErrorModel:
-    """Measured terms: ``bias`` e_k (K,), step error s(N) at ``steps``, ``kicks`` Q_k (K,) of one kind of firing with its order r."""
+    """Measured terms: ``bias`` e_k (K,), step error s(N) at ``steps``, ``kicks`` Q_k (K,) of one kind of firing with its
+    order r."""
 
     bias: Float[np.ndarray, " levels"]
     steps: Float[np.ndarray, " sizes"]

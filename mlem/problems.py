@@ -261,8 +261,8 @@ def mixture_diffusion(modes: int = 5, spread: float = 0.3, ode: bool = False) ->
 
 
 def gaussian_diffusion(dim: int = 16, decay: float = 1.0, ode: bool = False) -> SDE:
-    """Reverse-time variance-preserving diffusion towards N(0, C) in R^dim, C diagonal with C_i = i^(−decay), like the spectrum of
-    natural images. Moments are exact; the probability-flow ODE has an exact solution."""
+    """Reverse-time variance-preserving diffusion towards N(0, C) in R^dim, C diagonal with C_i = i^(−decay), like the
+    spectrum of natural images. Moments are exact; the probability-flow ODE has an exact solution."""
     check_integer("dim", dim, high=MAX_DIMENSION)
     check_number("decay", decay, low=0.0)
     vp = VariancePreserving()

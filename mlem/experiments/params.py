@@ -67,7 +67,7 @@ class Spec:
         if number is None:
             return None if text == "" and self.optional else default
         clamped = min(max(number, self.low), self.high)
-        return int(round(clamped)) if self.kind == "integer" else clamped
+        return round(clamped) if self.kind == "integer" else clamped
 
     def title(self, value: object) -> str:
         """A choice in words."""

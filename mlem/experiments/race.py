@@ -16,6 +16,7 @@ from torch import Tensor
 import mlem
 from mlem.brownian import BrownianPath
 from mlem.errors import Estimate, bootstrap_means, rmse, squared_errors
+from mlem.experiments.experiment import Experiment
 from mlem.experiments.params import Params, choice, integer, number
 from mlem.experiments.plans import EPSILONS, GAMMAS, LEVELS, RESIDUAL, RULES, Plans, Question, plans
 from mlem.experiments.result import Result, Row, unexported
@@ -134,8 +135,8 @@ class RaceParams(Params):
 
 @dataclass(frozen=True)
 class Runner:
-    """What one method did, per path. ``levels`` are the numbers (from 1) of the levels that it used; ``evaluations``, ``expected``
-    and ``z`` belong to them."""
+    """What one method did, per path. ``levels`` are the numbers (from 1) of the levels that it used; ``evaluations``,
+    ``expected`` and ``z`` belong to them."""
 
     levels: tuple[int, ...]
     steps: int
@@ -162,15 +163,15 @@ class Playback:
 
 @dataclass(frozen=True)
 class RaceResult(Result):
-    """Both methods at the target. ``speedup`` is EM's cost over ML-EM's; its interval says how well it is known that the errors are
-    equal, with the local exponents of cost in error that are 1 for EM and 2 (coins) or 1 (even calls) for ML-EM."""
+    """Both methods at the target. ``speedup`` is EM's cost over ML-EM's; its interval says how well it is known that the errors
+    are equal, with the local exponents of cost in error that are 1 for EM and 2 (coins) or 1 (even calls) for ML-EM."""
 
     target: float
     em: Runner
     mlem: Runner
     speedup: Estimate
     reference: str
-    playback: Playback = unexported()
+    playback: Playback = unexported()  # noqa: RUF009  # a field, not a value
 
     def rows(self) -> list[Row]:
         """One line per method and level."""
@@ -384,3 +385,6 @@ def _filling(cost: Float[np.ndarray, "rows levels"]) -> Float[np.ndarray, "frame
     """What has been paid at each frame. A step is paid for when it begins."""
     total = np.concatenate([np.zeros((1, cost.shape[1])), cost.cumsum(0)])
     return total[np.ceil(np.linspace(0, len(cost), FRAMES + 1)).astype(int)]
+
+
+EXPERIMENT = Experiment("race", "EM and ML-EM to the same accuracy on the same noise: who pays less?", RaceParams, run)

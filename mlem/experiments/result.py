@@ -23,8 +23,8 @@ Row: TypeAlias = dict[str, float | int | str]
 
 @dataclass(frozen=True)
 class Result:
-    """Base of all results: a frozen dataclass of numbers, arrays and estimates. Fields marked :func:`unexported` are for pictures
-    and stay out of the export."""
+    """Base of all results: a frozen dataclass of numbers, arrays and estimates. Fields marked :func:`unexported` are for
+    pictures and stay out of the export."""
 
     def rows(self) -> list[Row]:
         """The result as a table."""

@@ -1,0 +1,104 @@
+"""``python -m mlem EXPERIMENT [--option value …] [--json FILE|-] [--csv FILE]``: every page's headless twin.
+
+Progress goes to stderr, the result to stdout. Exit status 0; 2 for bad input, told in one line; 130 when interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+
+import torch
+
+import mlem
+from mlem.errors import NonFiniteStep
+from mlem.experiments import experiment, plans
+from mlem.experiments.experiment import Experiment
+from mlem.experiments.params import Spec, in_words, to_key
+from mlem.experiments.result import to_csv, to_json, to_text, write
+
+_BAR = 40  # characters
+BAD_INPUT, INTERRUPTED = 2, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells what is wrong in one line."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]  # argparse's NoReturn, which exit() keeps
+        self.exit(BAD_INPUT, f"{self.prog}: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    parser = _Parser(prog="python -m mlem", description=mlem.__doc__)
+    parser.add_argument("experiment", choices=(*experiment.NAMES, "plans"), help="what to run; each has its own --help")
+    parser.add_argument("--version", action="version", version=mlem.__version__)
+    name = parser.parse_args(arguments[:1]).experiment
+    torch.set_num_threads(1)  # the states are small: a second thread costs more than it brings
+    try:
+        if name == "plans":
+            return _rebuild_plans()
+        return _run(experiment.get(name), arguments[1:])
+    except (ValueError, NonFiniteStep) as error:
+        print(f"python -m mlem {name}: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except OSError as error:
+        print(f"python -m mlem {name}: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(chosen: Experiment, arguments: Sequence[str]) -> int:
+    given = vars(_options(chosen).parse_args(arguments))
+    json_file, csv_file = given.pop("json"), given.pop("csv")
+    params = chosen.params.parse({name: text for name, text in given.items() if text is not None})
+    result = chosen.run(params, _report)
+    _report(1.0)
+    if json_file == "-":
+        print(to_json(chosen.name, params, result))
+    elif json_file:
+        write(to_json(chosen.name, params, result), json_file)
+    if csv_file:
+        write(to_csv(result.rows()), csv_file)
+    if json_file != "-":
+        print(to_text(result.rows()))
+        print(f"\n{result.summary()}")
+    return 0
+
+
+def _options(chosen: Experiment) -> argparse.ArgumentParser:
+    parser = _Parser(prog=f"python -m mlem {chosen.name}", description=chosen.question, allow_abbrev=False)
+    for field in dataclasses.fields(chosen.params):
+        spec = field.metadata["spec"]
+        text = f"{spec.label}. {spec.help} {_takes(spec, field.default)}".replace("%", "%%")
+        parser.add_argument(f"--{to_key(field.name)}", dest=field.name, metavar=spec.kind.upper(), help=text)
+    parser.add_argument("--json", metavar="FILE", help="write params, result and version as JSON; - for standard output")
+    parser.add_argument("--csv", metavar="FILE", help="write the table as CSV")
+    return parser
+
+
+def _takes(spec: Spec, default: object) -> str:
+    takes = f"One of: {', '.join(spec.choices)}." if spec.choices else f"From {spec.low:g} to {spec.high:g}."
+    return f"{takes} Default: {in_words(default)}."
+
+
+def _report(done: float) -> None:
+    if sys.stderr.isatty():
+        filled = round(done * _BAR)
+        end = "\n" if done >= 1.0 else ""
+        print(f"\r{'█' * filled}{'░' * (_BAR - filled)} {done:4.0%}", end=end, file=sys.stderr, flush=True)
+
+
+def _rebuild_plans() -> int:
+    for done in plans.rebuild():
+        _report(done)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""An experiment is a pure function from parameters to a result; pages, the command line and tests are views of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from mlem.checks import check_choice
+from mlem.experiments.params import Params
+from mlem.experiments.result import Result
+from mlem.march import Report
+
+NAMES = ("race", "hierarchy", "coin", "bench")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """``run(params, report)`` draws nothing and reads nothing global: its randomness comes from seeds in ``params``.
+    ``report`` is told the fraction done, and may raise to cancel."""
+
+    name: str
+    question: str
+    params: type[Params]
+    run: Callable[[Any, Report | None], Result]
+
+
+def get(name: str) -> Experiment:
+    """The experiment ``name``. Only its own module is imported. Raises ValueError for an unknown name."""
+    module = import_module(f"mlem.experiments.{check_choice('experiment', name, NAMES)}")
+    experiment: Experiment = module.EXPERIMENT
+    return experiment
