@@ -12,7 +12,7 @@ from torch import Tensor
 from mlem.checks import check_choice, check_divides, check_integer, check_positive
 from mlem.streams import PathStream
 
-_NUMBERS_PER_CHUNK = 2**20
+_NUMBERS_PER_CHUNK = 2**17  # half a MiB: what was drawn is still in the cache when a step takes it
 
 
 class BrownianPath:

@@ -1,21 +1,23 @@
 """Random streams: every number is a function of (seed, name, path, step), never of a global generator.
 
-Paths are grouped in blocks of fixed size and each block owns a generator, so a path's numbers do not depend on how many other
-paths are drawn beside it, nor on how a long run is cut into chunks. Numbers are drawn on the CPU in single precision whatever
-the dtype and device of the simulation: float32 and float64, CPU and CUDA see the same path.
+Paths are grouped in blocks and each block owns a generator, so a path's numbers do not depend on how many other paths are drawn
+beside it, nor on how a long run is cut into chunks. Blocks grow with the index of their paths: a small batch draws few numbers
+that it does not need, a large one calls few generators. Numbers are drawn on the CPU in single precision whatever the dtype and
+device of the simulation: float32 and float64, CPU and CUDA see the same path.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+from itertools import pairwise
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-_NUMBERS_PER_BLOCK = 256
+_SMALLEST_BLOCK, _LARGEST_BLOCK = 256, 4096  # numbers in a step
 _VECTOR = 16  # torch fills normals in groups of 16: whole groups make chunked draws equal to one long draw
 
 
@@ -43,20 +45,32 @@ class PathStream:
         self, seed: int, name: str, batch: int, numel: int, *, law: Literal["normal", "uniform"], first: int = 0
     ) -> None:
         group = _VECTOR // math.gcd(_VECTOR, numel)
-        self._per_block = math.ceil(max(1, _NUMBERS_PER_BLOCK // numel) / group) * group
-        self._batch, self._numel, self._law = batch, numel, law
-        first_block, last_block = first // self._per_block, (first + batch - 1) // self._per_block
-        self._skip = first - first_block * self._per_block
-        self._generators = [generator(seed, name, b) for b in range(first_block, last_block + 1)]
-        self.numbers = len(self._generators) * self._per_block * numel  # drawn for one step: whole blocks
+        unit = math.ceil(max(1, _SMALLEST_BLOCK // numel) / group) * group
+        doublings = max(0, (_LARGEST_BLOCK // (unit * numel)).bit_length() - 1)
+        begin, end = (_block(path // unit, doublings) for path in (first, first + batch - 1))
+        bounds = [unit * _begin(b, doublings) for b in range(begin, end + 2)]
+        self._law, self._batch, self._skip = law, batch, first - bounds[0]
+        self._shapes = [(high - low, numel) for low, high in pairwise(bounds)]
+        self._generators = [generator(seed, name, b) for b in range(begin, end + 1)]
+        self.numbers = (bounds[-1] - bounds[0]) * numel  # drawn for one step: whole blocks
 
     def take(self, steps: int) -> Float[Tensor, "steps batch numel"]:
         """The next ``steps`` steps, float32 on the CPU."""
-        blocks = torch.empty(len(self._generators), steps, self._per_block, self._numel)
+        blocks = [torch.empty(steps, *shape) for shape in self._shapes]
         for block, source in zip(blocks, self._generators, strict=True):
             if self._law == "normal":
                 block.normal_(generator=source)
             else:
                 block.uniform_(generator=source)
-        paths = blocks[0] if len(blocks) == 1 else blocks.transpose(0, 1).reshape(steps, -1, self._numel)
+        paths = blocks[0] if len(blocks) == 1 else torch.cat(blocks, 1)
         return paths[:, self._skip : self._skip + self._batch]
+
+
+def _block(unit: int, doublings: int) -> int:
+    """The block that holds a unit of paths: blocks of 1, 1, 2, 4, … units, and after ``doublings`` all of one size."""
+    return unit.bit_length() if unit < 1 << doublings else doublings + (unit >> doublings)
+
+
+def _begin(block: int, doublings: int) -> int:
+    """The first unit of a block."""
+    return (1 << block) >> 1 if block <= doublings else (block - doublings) << doublings

@@ -35,6 +35,11 @@ def test_numbers_depend_on_path_and_step_only(
     assert torch.equal(part, whole[:, first:])
 
 
+@given(numel=st.integers(1, 300), batch=st.integers(1, 10_000))
+def test_what_is_drawn_beyond_the_batch_is_bounded(numel: int, batch: int) -> None:
+    assert batch * numel <= PathStream(7, "test", batch, numel, law="normal").numbers < 2 * batch * numel + 256 + 16 * numel
+
+
 @pytest.mark.parametrize("law", LAWS)
 def test_numbers_have_their_law(law: Literal["normal", "uniform"]) -> None:
     x = take([64], 1024, 3, law).double().flatten()
