@@ -17,6 +17,7 @@ import streamlit as st
 
 from mlem.checks import check_integer, check_positive
 from mlem.ui.palette import DARK, LIGHT, MOST_LEVELS, Palette, levels, text_on
+from mlem.ui.words import level_name
 
 MAGIC = 0x4D4C4501  # "MLE" and the version of the format, 1
 METHODS = ("reference", "em", "mlem")
@@ -168,7 +169,7 @@ class Scene:
             "step": step.tolist(),
             "clock": self.clock,
             "axes": self.axes or (("x", "y") if self.paths and self._shape[2] == 2 else ("X(t)",)),
-            "levels": self.level_names or tuple(f"f{superscript(k)}" for k in range(1, self.levels + 1)),
+            "levels": self.level_names or tuple(map(level_name, range(1, self.levels + 1))),
             "unit": self.unit,
             "labels": {**_LABELS, **self.labels},
             "captions": {**_CAPTIONS, **self.captions},
@@ -194,11 +195,6 @@ def quantise(values: np.ndarray, centre: np.ndarray, step: np.ndarray) -> np.nda
     farthest = 32767 * step
     offsets = np.clip(np.nan_to_num(values), centre - farthest, centre + farthest) - centre
     return np.where(np.isfinite(values), np.rint(offsets / step), GAP).astype("<i2")
-
-
-def superscript(number: int) -> str:
-    """12 → ¹²."""
-    return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def _colours(colours: Palette, theme: str, count: int) -> dict[str, object]:

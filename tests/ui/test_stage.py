@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlem.ui.stage import GAP, HEIGHT, MAGIC, Scene, stage, superscript
+from mlem.ui.stage import GAP, HEIGHT, MAGIC, Scene, stage
 
 FRAMES, PATHS, BINS, LEVELS = 12, 7, 9, 3
 
@@ -151,10 +151,6 @@ def test_parts_may_be_left_out() -> None:
 def test_a_bad_scene_is_refused_in_words(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make_scene(**changes)
-
-
-def test_superscript() -> None:
-    assert superscript(10) == "¹⁰"
 
 
 def test_stage_sends_the_payload(monkeypatch: pytest.MonkeyPatch) -> None:

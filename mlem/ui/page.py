@@ -1,0 +1,96 @@
+"""What every page has: its question, its presets, notices, and ways to take the result along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from mlem.errors import NonFiniteStep
+from mlem.experiments.experiment import Experiment
+from mlem.experiments.params import Params
+from mlem.experiments.result import Result, Row, to_csv, to_json
+from mlem.march import Report
+from mlem.ui.state import keep_params
+
+_CSS = """
+.block-container { padding-top: 3.2rem; padding-bottom: 4rem; max-width: 88rem; }
+h1 { font-size: 2rem !important; letter-spacing: -0.015em; padding-bottom: 0 !important; }
+[data-testid="stCaptionContainer"] p { font-size: 0.95rem; }
+@media (max-width: 640px) {
+  .block-container { padding: 3.2rem 1rem 3rem; }
+  h1 { font-size: 1.55rem !important; }
+}
+"""
+
+
+def head(question: str, lead: str) -> None:
+    """The page's question and the sentence under it."""
+    st.html(f"<style>{_CSS}</style>")
+    st.title(question, anchor=False)
+    st.markdown(lead)
+
+
+def presets(offered: Mapping[str, Params], current: Params, page: str) -> None:
+    """A button for each preset; the one that is shown stands out. A preset becomes the link in the address bar."""
+    with st.container(horizontal=True, gap="small"):
+        for title, params in offered.items():
+            chosen = params == current
+            key, kind = f"{page}.preset.{title}", "primary" if chosen else "secondary"
+            st.button(title, key=key, type=kind, on_click=keep_params, args=(params, page))
+
+
+def notices(messages: Sequence[str]) -> None:
+    """What was mended, said once each."""
+    for message in messages:
+        st.info(message[0].upper() + message[1:], icon=":material/build:")
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def _computed(name: str, params: Params, _run: Callable[[Any, Report | None], Result]) -> Result:
+    """One computation for all sessions that ask the same."""
+    return _run(params, None)
+
+
+def compute(chosen: Experiment, params: Params) -> Any:
+    """The result. Stops the page where a run blew up, saying why and what to change."""
+    try:
+        return _computed(chosen.name, params, chosen.run)
+    except NonFiniteStep as error:
+        st.error(f"This run left the finite numbers: {error}.", icon=":material/crisis_alert:")
+        st.stop()
+
+
+def take_along(chosen: Experiment, params: Params, result: Result) -> None:
+    """The same result as link, command, snippet and data."""
+    with st.expander("Take it with you: link, command, Python, data", icon=":material/ios_share:"):
+        query = "&".join(f"{key}={value}" for key, value in params.to_query().items())
+        st.markdown("**Link** to this very result (the address bar has it too)")
+        st.code(f"{_address()}?{query}", language=None, wrap_lines=True)
+        st.markdown("**Terminal**")
+        st.code(f"python -m mlem {chosen.name} {params.to_arguments()}".strip(), language="bash", wrap_lines=True)
+        st.markdown("**Python**")
+        st.code(_snippet(chosen, params), language="python", wrap_lines=True)
+        with st.container(horizontal=True):
+            name = f"mlem-{chosen.name}"
+            st.download_button("JSON", to_json(chosen.name, params, result), f"{name}.json", "application/json")
+            st.download_button("CSV", to_csv(result.rows()), f"{name}.csv", "text/csv")
+
+
+def table(rows: Sequence[Row]) -> None:
+    """The numbers behind the picture."""
+    st.dataframe(rows, hide_index=True, width="stretch")
+
+
+def _address() -> str:
+    url = st.context.url or ""
+    return url.split("?")[0]
+
+
+def _snippet(chosen: Experiment, params: Params) -> str:
+    kind = type(params).__name__
+    changed = ", ".join(
+        f"{name}={getattr(params, name)!r}" for name in params.specs() if getattr(params, name) != getattr(type(params)(), name)
+    )
+    return f"from mlem.experiments.{chosen.name} import {kind}, run\n\nresult = run({kind}({changed}))\nprint(result.summary())"

@@ -1,0 +1,87 @@
+"""What the Race page says, made from the state that it shows."""
+
+from __future__ import annotations
+
+import math
+
+from mlem.experiments.race import FIRINGS, RaceParams, RaceResult
+from mlem.ui.words import count, digits, estimate, level_name, times
+
+
+def lead(params: RaceParams, result: RaceResult) -> str:
+    """Under the question: what the two methods do here."""
+    em, mlem = result.em, result.mlem
+    top = mlem.levels[-1]
+    rare = mlem.evaluations[-1]
+    return (
+        f"Both sample the same equation on the same noise, as exactly as each other: RMSE {digits(result.target)}. "
+        f":orange[**EM**] calls the network {level_name(em.levels[0])} at each of {digits(em.steps)} steps. "
+        f":blue[**ML-EM**] takes {digits(mlem.steps)} steps with small networks and calls its best one, {level_name(top)}, "
+        f"{how_often(rare)} on average."
+    )
+
+
+def how_often(calls: float) -> str:
+    """Calls a path, in words."""
+    if calls >= 0.95:
+        return f"{count(calls, 'time')} a path"
+    return f"on one path in {digits(round(1 / calls, 1 if calls > 0.2 else 0))}" if calls > 0 else "on no path"
+
+
+def verdict(result: RaceResult) -> dict[str, str]:
+    """The line of each method under the stage."""
+    return {
+        "em": f"RMSE {estimate(result.em.rmse)}",
+        "mlem": f"RMSE {estimate(result.mlem.rmse)}",
+        "reference": result.reference,
+    }
+
+
+def captions(params: RaceParams) -> dict[str, str]:
+    """Headings of the stage's parts."""
+    return {"raster": "Which network is called, and when: one path’s calls"}
+
+
+def lesson(params: RaceParams, result: RaceResult) -> str:
+    """What is to be learnt from this very race."""
+    ratio = result.speedup.value
+    low, high = sorted((result.speedup.low, result.speedup.high))
+    outcome = (
+        f"**ML-EM is {times(ratio)}** at equal error, counting each network’s evaluations at its price "
+        f"(ratio {digits(ratio)}, 95 % interval {digits(low)} to {digits(high)})."
+    )
+    if ratio < 1.0:
+        why = (
+            "Here the method loses: at a coarse target and a small γ even the best network is cheap, and the corrections’ "
+            "noise has to be paid for with extra steps. Ask for a smaller ε or raise γ."
+        )
+    elif params.firing in ("systematic", "held"):
+        why = (
+            f"“{FIRINGS[params.firing].split(':')[0]}” spreads the calls evenly along the path. These corrections vary "
+            "smoothly there, so that a few calls integrate them almost exactly; where they jump about, even firing gains less."
+        )
+    else:
+        why = (
+            "The corrections are unbiased whenever they fire, so what they miss on one step they make up on another. "
+            "Rare calls cost little, and their noise averages out along the path."
+        )
+    if params.firing == "held":
+        why += " Held corrections are biased, unlike the others."
+    return f"{outcome} {why}"
+
+
+def ledger(result: RaceResult) -> str:
+    """How counted evaluations compare with the expected ones, and what the run took."""
+    worst = max((abs(z) for z in (*result.em.z, *result.mlem.z)), default=0.0)
+    return (
+        f"Evaluations are counted, per path, and compared with their expectation by formula: largest |z| = {digits(worst)}. "
+        f"Cost in model units, 2^(γk) for level k. Here the runs took {digits(1000 * result.em.seconds)} ms (EM) and "
+        f"{digits(1000 * result.mlem.seconds)} ms (ML-EM) for all paths: toy networks cost nothing, so these times show the "
+        f"solver’s own overhead, not the price of networks. Reference: {result.reference}."
+    )
+
+
+def reachable(nearest: float) -> float:
+    """``nearest`` rounded up to 2 significant digits."""
+    unit = 10.0 ** (math.floor(math.log10(nearest)) - 1)
+    return round(math.ceil(nearest / unit) * unit, 12)

@@ -1,0 +1,85 @@
+"""A page's parameters: one ``Params`` behind the controls, the link and what the session remembers.
+
+The link in the address bar always holds the whole state. A control that was moved wins over the link; a link that was followed
+or gone back to wins over what the session remembers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import streamlit as st
+
+from mlem.experiments.params import Params, Spec, to_key
+
+P = TypeVar("P", bound=Params)
+
+
+def read_params(kind: type[P], page: str) -> tuple[P, list[str]]:
+    """The parameters to show now, with notices for what had to be mended. Call before the page's controls are made."""
+    remembered: P | None = st.session_state.get(f"{page}.params")
+    link = {key: st.query_params[key] for key in st.query_params}
+    if remembered is not None and (moved := _moved(remembered, page)):
+        values, notices = kind.mend({name: getattr(remembered, name) for name in kind.specs()} | moved)
+        params = kind(**values)
+    elif link and link != st.session_state.get(f"{page}.link") and _names_any(kind, link):
+        params, notices = kind.nearest(link)
+    else:
+        params, notices = remembered or kind(), []
+    keep_params(params, page)
+    return params, notices
+
+
+def keep_params(params: Params, page: str) -> None:
+    """Makes ``params`` the state: of the controls that are made after this, of the link, and of the session."""
+    for name in params.specs():
+        key, value = control_key(page, name), getattr(params, name)
+        if key not in st.session_state or st.session_state[key] != value:
+            st.session_state[key] = value
+    st.session_state[f"{page}.params"] = params
+    own = {to_key(name) for name in params.specs()}
+    others = {key: st.query_params[key] for key in st.query_params if key not in own | {"v"}}
+    link = {**others, **params.to_query()}
+    if link != {key: st.query_params[key] for key in st.query_params}:
+        st.query_params.from_dict(link)
+    st.session_state[f"{page}.link"] = link
+
+
+def control_key(page: str, name: str) -> str:
+    """The key of the widget for the parameter ``name``."""
+    return f"{page}.{name}"
+
+
+def control(params: Params, name: str, page: str) -> None:
+    """The widget for one parameter, as its ``Spec`` asks."""
+    spec, value, key = params.specs()[name], getattr(params, name), control_key(page, name)
+    if spec.kind == "choice":
+        st.selectbox(spec.label, spec.choices, format_func=spec.title, key=key, help=spec.help)
+    elif spec.offered:
+        stops = sorted({*spec.offered, value})
+        st.select_slider(spec.label, stops, format_func=lambda stop: f"{stop:g}", key=key, help=spec.help)
+    elif spec.kind == "integer" and not spec.optional and spec.high <= 20:
+        st.slider(spec.label, int(spec.low), int(spec.high), key=key, help=spec.help)
+    else:
+        whole = spec.kind == "integer"
+        low, high = (int(spec.low), int(spec.high)) if whole else (float(spec.low), float(spec.high))
+        st.number_input(spec.label, low, high, step=1 if whole else 0.1, key=key, help=spec.help, placeholder=_empty(spec))
+
+
+def _empty(spec: Spec) -> str | None:
+    return "its own" if spec.optional else None
+
+
+def _moved(remembered: Params, page: str) -> dict[str, Any]:
+    """The controls whose values are no longer those that were shown."""
+    keys = {name: control_key(page, name) for name in remembered.specs()}
+    return {
+        name: st.session_state[key]
+        for name, key in keys.items()
+        if key in st.session_state and st.session_state[key] != getattr(remembered, name)
+    }
+
+
+def _names_any(kind: type[Params], link: Mapping[str, str]) -> bool:
+    return any(to_key(name) in link for name in kind.specs())

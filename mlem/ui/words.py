@@ -1,0 +1,54 @@
+"""How numbers are written: 3 significant digits, no powers of ten in prose."""
+
+from __future__ import annotations
+
+import math
+
+from mlem.errors import Estimate
+
+_LARGE = ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"))
+
+
+def digits(value: float) -> str:
+    """3 significant digits; thousands by commas, millions in words."""
+    if not math.isfinite(value):
+        return "not finite"
+    for size, word in _LARGE:
+        if abs(value) >= 0.9995 * size:
+            return f"{_plain(value / size)} {word}"
+    return _plain(value)
+
+
+def _plain(value: float) -> str:
+    if value == 0.0:
+        return "0"
+    decimals = max(0, 2 - math.floor(math.log10(abs(value))))
+    rounded = round(value, 2 - math.floor(math.log10(abs(value))))
+    return f"{rounded:,.{decimals}f}".replace("-", "−")
+
+
+def estimate(value: Estimate) -> str:
+    """A number with its 95 % interval: 0.0199 (0.0184 to 0.0215)."""
+    return f"{digits(value.value)} ({digits(value.low)} to {digits(value.high)})"
+
+
+def times(ratio: float) -> str:
+    """A ratio of costs in words: "14.2 × cheaper", "1.38 × dearer"."""
+    if abs(ratio - 1.0) < 0.005:
+        return "as dear"
+    return f"{digits(ratio)} × cheaper" if ratio > 1.0 else f"{digits(1 / ratio)} × dearer"
+
+
+def superscript(number: int) -> str:
+    """12 → ¹²."""
+    return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def level_name(level: int) -> str:
+    """3 → f³."""
+    return f"f{superscript(level)}"
+
+
+def count(number: float, word: str) -> str:
+    """ "1 call", "0.535 calls"."""
+    return f"{digits(number)} {word}{'' if number == 1 else 's'}"

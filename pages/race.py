@@ -1,0 +1,63 @@
+"""Race: same accuracy, who pays less?"""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from mlem.experiments.race import EXPERIMENT, RaceParams, RaceResult
+from mlem.planning import Unreachable
+from mlem.ui import page, race_words
+from mlem.ui.stage import Scene, stage
+from mlem.ui.state import control, keep_params, read_params
+
+NAME = "race"
+PRESETS = {
+    "Paper-like γ = 2.5": RaceParams(),
+    "Easy γ = 1": RaceParams(gamma=1.0),
+    "Deep γ = 4": RaceParams(gamma=4.0),
+    "Even firing": RaceParams(firing="systematic"),
+    "A diffusion": RaceParams(sde="mixture-diffusion"),
+    "ML-EM loses": RaceParams(gamma=0.5, epsilon=0.1),
+}
+
+params, notices = read_params(RaceParams, NAME)
+try:
+    result: RaceResult = page.compute(EXPERIMENT, params)
+except Unreachable as error:
+    params = replace(params, epsilon=race_words.reachable(error.nearest))
+    notices.append(f"{error}. ε is now {params.epsilon:g}.")
+    keep_params(params, NAME)
+    result = page.compute(EXPERIMENT, params)
+
+page.head("Same accuracy: who pays less?", race_words.lead(params, result))
+page.presets(PRESETS, params, NAME)
+page.notices(notices)
+
+picture, controls = st.columns([3, 1], gap="large")
+with controls:
+    for name in ("sde", "gamma", "epsilon", "firing", "seed"):
+        control(params, name, NAME)
+    with st.popover("More controls", icon=":material/tune:", width="stretch"):
+        for name in ("rule", "draws", "levels", "residual", "paths", "dim", "noise"):
+            control(params, name, NAME)
+with picture:
+    shown = result.playback
+    stage(
+        Scene(
+            summary=result.summary(),
+            horizon=shown.horizon,
+            paths=shown.paths,
+            raster=shown.raster,
+            bills=shown.bills,
+            verdict=race_words.verdict(result),
+            axes=shown.axes,
+            captions=race_words.captions(params),
+        ),
+        key="race.stage",
+    )
+
+st.markdown(race_words.lesson(params, result))
+with st.expander("The numbers, level by level", icon=":material/table:"):
+    page.table(result.rows())
+    st.caption(race_words.ledger(result))
+page.take_along(EXPERIMENT, params, result)
