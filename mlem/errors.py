@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -54,9 +55,13 @@ def rmse(squared: Float[np.ndarray, " batch"], *, groups: int | None = None) -> 
 
 def bootstrap_means(units: Float[np.ndarray, units * rest], seed: int = 0) -> Float[np.ndarray, resamples * rest]:
     """Means over resampled units (axis 0), the same resample for every column: points that share paths stay coupled."""
-    n = len(units)
-    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=RESAMPLES)
-    return np.tensordot(counts, units, axes=1) / n
+    return np.tensordot(_resampled(len(units), seed), units, axes=1) / len(units)
+
+
+@lru_cache(maxsize=8)
+def _resampled(n: int, seed: int) -> Float[np.ndarray, "resamples n"]:
+    """How often each of ``n`` units is drawn in each resample."""
+    return np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=RESAMPLES).astype(float)
 
 
 class NonFiniteStep(ArithmeticError):

@@ -11,12 +11,14 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, TypeVar
 
 from mlem.checks import check_choice, check_integer, check_number
 
 LINK_VERSION = "1"
 """Of the links: written as ``v``, so that links of today can be read when names or meanings change."""
+
+P = TypeVar("P", bound="Params")
 
 _LONGEST = 200  # characters of a link's value that are looked at
 
@@ -108,7 +110,7 @@ class Params:
         return {field.name: field.metadata["spec"] for field in dataclasses.fields(cls)}
 
     @classmethod
-    def parse(cls, texts: Mapping[str, str]) -> Self:
+    def parse(cls: type[P], texts: Mapping[str, str]) -> P:
         """From texts by name, as on the command line. Raises ValueError for an unknown name or a value that is not valid."""
         specs = cls.specs()
         for name in texts:
@@ -116,7 +118,7 @@ class Params:
         return cls(**{name: specs[name].parse(name, text) for name, text in texts.items()})
 
     @classmethod
-    def nearest(cls, query: Mapping[str, str]) -> tuple[Self, list[str]]:
+    def nearest(cls: type[P], query: Mapping[str, str]) -> tuple[P, list[str]]:
         """From a link: the nearest valid parameters, and a notice for everything that was not taken as it was."""
         values, notices = dict[str, Any](), list[str]()
         for field in dataclasses.fields(cls):
