@@ -52,21 +52,21 @@ class BrownianPath:
     def stream(self, steps: int) -> Iterator[Float[Tensor, batch * shape]]:
         """The same increments one after the other, in constant memory."""
         ratio = check_divides("steps", steps, self.steps)
-        return self._normals("brownian", steps, ratio, scale=math.sqrt(self.horizon / self.steps))
+        return self._normals("brownian", steps, ratio, std=math.sqrt(self.horizon / self.steps))
 
     def bridge_normals(self) -> Iterator[Float[Tensor, batch * shape]]:
         """For each fine step standard normals independent of the path: what ΔW leaves open of ∫ e^(−λs) dW."""
-        return self._normals("bridge", self.steps, ratio=1, scale=1.0)
+        return self._normals("bridge", self.steps, ratio=1, std=1.0)
 
-    def _normals(self, name: str, steps: int, ratio: int, scale: float) -> Iterator[Float[Tensor, batch * shape]]:
-        """``steps`` states, each the sum of ``ratio`` normals of the stream ``name``, times ``scale``."""
+    def _normals(self, name: str, steps: int, ratio: int, std: float) -> Iterator[Float[Tensor, batch * shape]]:
+        """``steps`` states, each the sum of ``ratio`` normals of the stream ``name``, of standard deviation ``std``."""
         numel = math.prod(self.shape)
-        source = PathStream(self.seed, name, self.batch, numel, law="normal", first=self.first)
+        source = PathStream(self.seed, name, self.batch, numel, law="normal", first=self.first, std=std)
         fine_per_chunk = max(1, _NUMBERS_PER_CHUNK // source.numbers)
         done = 0
         while done < steps:
             count = min(max(1, fine_per_chunk // ratio), steps - done)
-            chunk = _sum_in_order(source, count, ratio, fine_per_chunk, self.dtype).mul_(scale)
+            chunk = _sum_in_order(source, count, ratio, fine_per_chunk, self.dtype)
             yield from chunk.view(count, self.batch, *self.shape).to(self.device).unbind()
             done += count
 

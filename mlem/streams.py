@@ -38,18 +38,27 @@ def generator(seed: int, name: str, index: int = 0) -> torch.Generator:
 class PathStream:
     """Numbers for ``batch`` paths, ``numel`` per path and step, taken step after step.
 
-    ``first`` is the index of the first path: paths 128..255 drawn alone are those of a draw of 0..255.
+    ``first`` is the index of the first path: paths 128..255 drawn alone are those of a draw of 0..255. Normals have mean 0 and
+    the standard deviation ``std``.
     """
 
     def __init__(
-        self, seed: int, name: str, batch: int, numel: int, *, law: Literal["normal", "uniform"], first: int = 0
+        self,
+        seed: int,
+        name: str,
+        batch: int,
+        numel: int,
+        *,
+        law: Literal["normal", "uniform"],
+        first: int = 0,
+        std: float = 1.0,
     ) -> None:
         group = _VECTOR // math.gcd(_VECTOR, numel)
         unit = math.ceil(max(1, _SMALLEST_BLOCK // numel) / group) * group
         doublings = max(0, (_LARGEST_BLOCK // (unit * numel)).bit_length() - 1)
         begin, end = (_block(path // unit, doublings) for path in (first, first + batch - 1))
         bounds = [unit * _begin(b, doublings) for b in range(begin, end + 2)]
-        self._law, self._batch, self._skip = law, batch, first - bounds[0]
+        self._law, self._std, self._batch, self._skip = law, std, batch, first - bounds[0]
         self._shapes = [(high - low, numel) for low, high in pairwise(bounds)]
         self._generators = [generator(seed, name, b) for b in range(begin, end + 1)]
         self.numbers = (bounds[-1] - bounds[0]) * numel  # drawn for one step: whole blocks
@@ -59,7 +68,7 @@ class PathStream:
         blocks = [torch.empty(steps, *shape) for shape in self._shapes]
         for block, source in zip(blocks, self._generators, strict=True):
             if self._law == "normal":
-                block.normal_(generator=source)
+                block.normal_(std=self._std, generator=source)
             else:
                 block.uniform_(generator=source)
         paths = blocks[0] if len(blocks) == 1 else torch.cat(blocks, 1)

@@ -48,7 +48,7 @@ def test_chunks_do_not_show(coarse: int, dtype: torch.dtype, monkeypatch: pytest
 def test_single_and_double_precision_see_the_same_path(coarse: int) -> None:
     double, single = path(64).increments(coarse), path(64, dtype=torch.float32).increments(coarse)
     assert single.dtype == torch.float32
-    torch.testing.assert_close(single.double(), double, rtol=0, atol=1e-6)
+    torch.testing.assert_close(single.double(), double, rtol=0, atol=4e-6)  # 64 sums, each rounded at 2^-24 of a few
 
 
 def test_devices_see_the_same_path(device: str) -> None:
