@@ -65,11 +65,11 @@ class ErrorModel:
     kicks: Float[np.ndarray, " levels"]
     order: int
 
-    def step(self, steps: float | Float[np.ndarray, " any"]) -> Float[np.ndarray, " any"]:
+    def step(self, steps: float) -> float:
         """s(N): interpolated in log-log, of order one beyond the finest measured."""
         log_n, log_s = np.log(self.steps), np.log(self.step_error)
-        x = np.log(steps)
-        return np.exp(np.where(x > log_n[-1], log_s[-1] - (x - log_n[-1]), np.interp(x, log_n, log_s)))
+        x = math.log(steps)
+        return math.exp(log_s[-1] - (x - log_n[-1]) if x > log_n[-1] else np.interp(x, log_n, log_s))
 
 
 @dataclass(frozen=True)
@@ -296,7 +296,7 @@ def _cheapest(
     lowest = _invert(model, epsilon)
     for steps in sorted({allowed_steps(sde, lowest * factor, beside) for factor in _FACTORS}):
         for top in range(1, len(levels) + 1):
-            budget = epsilon**2 - model.bias[top - 1] ** 2 - float(model.step(steps)) ** 2
+            budget = epsilon**2 - model.bias[top - 1] ** 2 - model.step(steps) ** 2
             if budget <= 0.02 * epsilon**2:
                 continue
             effect = np.maximum(model.kicks[:top], 1e-300) * float(steps) ** -model.order

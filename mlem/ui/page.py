@@ -36,9 +36,13 @@ def presets(offered: Mapping[str, Params], current: Params, page: str) -> None:
     """A button for each preset; the one that is shown stands out. A preset becomes the link in the address bar."""
     with st.container(horizontal=True, gap="small"):
         for title, params in offered.items():
-            chosen = params == current
-            key, kind = f"{page}.preset.{title}", "primary" if chosen else "secondary"
-            st.button(title, key=key, type=kind, on_click=keep_params, args=(params, page))
+            st.button(
+                title,
+                key=f"{page}.preset.{title}",
+                type="primary" if params == current else "secondary",
+                on_click=keep_params,
+                args=(params, page),
+            )
 
 
 def notices(messages: Sequence[str]) -> None:
