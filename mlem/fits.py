@@ -1,0 +1,49 @@
+"""Exponents of measured curves: least squares in log–log, with intervals that know of shared paths (method, section 6)."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from mlem.errors import Estimate, bootstrap_means
+
+_LEAST = np.finfo(float).tiny  # of a resampled mean square, whose logarithm is taken
+
+
+def cost_exponent(squared: Float[np.ndarray, "units points"], costs: Float[np.ndarray, ...]) -> Estimate:
+    """The slope of log cost against log(1/error): γ of a hierarchy's levels, γ + 1 of Euler–Maruyama's curve.
+
+    ``squared`` holds the squared error of each path (of each group of paths, where these share coins) at each point, and a
+    point's error is the root of its mean; ``costs`` are positive, in any unit. The 95 % interval comes from resampling paths,
+    the same for all points: points that share paths go up and down together, so that residuals of the regression say little.
+    Raises ValueError for fewer than two points, errors that are negative, not finite, all 0 or all equal, or costs that are not
+    positive.
+    """
+    squared, costs = np.asarray(squared, dtype=float), np.asarray(costs, dtype=float)
+    _check(squared, costs)
+    means = np.vstack([squared.mean(0), np.maximum(bootstrap_means(squared), _LEAST)])
+    value, *resampled = _slopes(means, costs)
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    return Estimate(float(value), float(low), float(high))
+
+
+def _slopes(mean_squares: Float[np.ndarray, "fits points"], costs: Float[np.ndarray, " points"]) -> Float[np.ndarray, " fits"]:
+    x, y = -0.5 * np.log(mean_squares), np.log(costs)
+    x, y = x - x.mean(1, keepdims=True), y - y.mean()
+    return (x @ y) / np.square(x).sum(1)
+
+
+def _check(squared: Float[np.ndarray, ...], costs: Float[np.ndarray, ...]) -> None:
+    if squared.ndim != 2 or costs.shape != squared.shape[1:]:
+        raise ValueError(f"squared takes (paths, points) and costs (points,), got {squared.shape} and {costs.shape}")
+    if len(costs) < 2:
+        raise ValueError(f"a slope takes at least two points, got {len(costs)}")
+    if not (good := np.isfinite(costs) & (costs > 0)).all():
+        raise ValueError(f"costs takes positive numbers, got {costs[~good][0]:g}")
+    if not (good := np.isfinite(squared) & (squared >= 0)).all():
+        raise ValueError(f"squared takes finite numbers ≥ 0, got {squared[~good][0]:g}")
+    means = squared.mean(0)
+    if not means.all():
+        raise ValueError(f"squared takes errors that are not all 0, got only 0 at point {int(np.argmin(means)) + 1}")
+    if np.ptp(means) == 0:
+        raise ValueError("squared takes errors that differ from point to point, got the same at all")
