@@ -165,7 +165,7 @@ def test_what_cannot_be_reached_says_what_can() -> None:
         lambda epsilon: plan_euler(OU, levels, model, epsilon),
         lambda epsilon: plan_multilevel(OU, levels, model, epsilon, firing="bernoulli", beside=20),
     ):
-        with pytest.raises(Unreachable, match="epsilon takes a number ≥ .* with these levels, got 0.01: add levels") as caught:
+        with pytest.raises(Unreachable, match=r"epsilon takes a number ≥ .* with these levels, got 0.01: add levels") as caught:
             plan(0.01)
         assert plan(caught.value.nearest) is not None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from mlem.experiments.race import FIRINGS, RaceParams, RaceResult
-from mlem.ui.words import count, digits, estimate, level_name, times
+from mlem.ui.words import digits, estimate, level_name, times, whole
 
 
 def lead(params: RaceParams, result: RaceResult) -> str:
@@ -15,8 +15,8 @@ def lead(params: RaceParams, result: RaceResult) -> str:
     rare = mlem.evaluations[-1]
     return (
         f"Both sample the same equation on the same noise, as exactly as each other: RMSE {digits(result.target)}. "
-        f":orange[**EM**] calls the network {level_name(em.levels[0])} at each of {digits(em.steps)} steps. "
-        f":blue[**ML-EM**] takes {digits(mlem.steps)} steps with small networks and calls its best one, {level_name(top)}, "
+        f":orange[**EM**] calls the network {level_name(em.levels[0])} at each of {whole(em.steps)} steps. "
+        f":blue[**ML-EM**] takes {whole(mlem.steps)} steps with small networks and calls its best one, {level_name(top)}, "
         f"{how_often(rare)} on average."
     )
 
@@ -24,8 +24,8 @@ def lead(params: RaceParams, result: RaceResult) -> str:
 def how_often(calls: float) -> str:
     """Calls a path, in words."""
     if calls >= 0.95:
-        return f"{count(calls, 'time')} a path"
-    return f"on one path in {digits(round(1 / calls, 1 if calls > 0.2 else 0))}" if calls > 0 else "on no path"
+        return f"{digits(calls)} times a path"
+    return f"on one path in {max(2, round(1 / calls))}" if calls > 0 else "on no path"
 
 
 def verdict(result: RaceResult) -> dict[str, str]:

@@ -22,8 +22,8 @@ def digits(value: float) -> str:
 def _plain(value: float) -> str:
     if value == 0.0:
         return "0"
-    decimals = max(0, 2 - math.floor(math.log10(abs(value))))
-    rounded = round(value, 2 - math.floor(math.log10(abs(value))))
+    rounded = float(f"{value:.2e}")
+    decimals = max(0, 2 - math.floor(math.log10(abs(rounded))))
     return f"{rounded:,.{decimals}f}".replace("-", "−")
 
 
@@ -49,6 +49,6 @@ def level_name(level: int) -> str:
     return f"f{superscript(level)}"
 
 
-def count(number: float, word: str) -> str:
-    """ "1 call", "0.535 calls"."""
-    return f"{digits(number)} {word}{'' if number == 1 else 's'}"
+def whole(number: int) -> str:
+    """All digits of a whole number, thousands by commas."""
+    return f"{number:,}"

@@ -1,0 +1,57 @@
+"""Numbers in words."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlem.errors import Estimate
+from mlem.ui.words import digits, estimate, level_name, times, whole
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (1.0, "1.00"),
+        (0.0199, "0.0199"),
+        (0.00012345, "0.000123"),
+        (14.249, "14.2"),
+        (192.0, "192"),
+        (1056.0, "1,060"),
+        (-0.5, "−0.500"),
+        (999_499.0, "999,000"),
+        (999_999.0, "1.00 million"),
+        (6_291_456.0, "6.29 million"),
+        (8.011e8, "801 million"),
+        (3.2e12, "3.20 trillion"),
+        (float("inf"), "not finite"),
+    ],
+)
+def test_digits(value: float, text: str) -> None:
+    assert digits(value) == text
+
+
+@given(st.floats(1e-8, 1e14))
+def test_digits_never_fall_into_powers_of_ten(value: float) -> None:
+    text = digits(value)
+    assert "e" not in text.replace("illion", "")
+    shown = re.sub(r"\D", "", text).lstrip("0")
+    assert 1 <= len(shown.rstrip("0")) <= 3
+    number = float(text.split()[0].replace(",", "")) * {"million": 1e6, "billion": 1e9, "trillion": 1e12}.get(text.split()[-1], 1)
+    assert number == pytest.approx(value, rel=0.0051)
+
+
+def test_ratios_and_intervals() -> None:
+    assert times(14.2) == "14.2 × cheaper"
+    assert times(1 / 1.38) == "1.38 × dearer"
+    assert times(1.001) == "as dear"
+    assert estimate(Estimate(0.0199, 0.0184, 0.0215)) == "0.0199 (0.0184 to 0.0215)"
+
+
+def test_names() -> None:
+    assert level_name(10) == "f¹⁰"
+    assert whole(1056) == "1,056"
