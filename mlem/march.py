@@ -56,10 +56,11 @@ class Solution:
 
 
 class Tally:
-    """Turns weights into lists of what to evaluate, and counts the evaluations: their sums over coins are in ``calls``."""
+    """Turns weights into lists of what to evaluate, and counts the evaluations: their sums over coins are in ``calls``.
+    ``shared``: whether the batch has one set of coins, so that weights are numbers and not one for each path."""
 
-    def __init__(self, levels: int, like: Tensor) -> None:
-        self._levels, self._like = levels, like
+    def __init__(self, levels: int, like: Tensor, shared: bool) -> None:
+        self._levels, self._like, self._shared = levels, like, shared
         self._rows: list[Float[np.ndarray, "rows levels"]] = []
 
     @property
@@ -82,26 +83,29 @@ class Tally:
         fired = w != 0
         counts = fired.sum(2)
         self._rows.append(counts.double().numpy())
-        if w.shape[2] == 1:
+        if self._shared:
             for row in w[:, :, 0].tolist():
                 yield [(k, None, weight) for k, weight in enumerate(row) if weight]
             return
         batch, column = w.shape[2], (-1,) + (1,) * (self._like.ndim - 1)
-        paths = fired.nonzero()[:, 2].to(self._like.device)  # in the order of (step, level, path)
-        values = w[fired].to(self._like).view(column)
-        ones = (w == 1).sum(2).tolist()
+        where = fired.flatten().nonzero()[:, 0]  # in the order of (step, level, path)
+        paths = (where % batch).to(self._like.device)
+        values = w.flatten()[where].to(self._like).view(column)
         end = 0
-        for n, row in enumerate(counts.tolist()):
+        for row in counts.tolist():
             entry: Fired = []
             for k, count in enumerate(row):
-                if not count:
-                    continue
-                begin, end = end, end + count
-                if ones[n][k] == batch:
-                    entry.append((k, None, 1.0))
-                else:
-                    entry.append((k, None if count == batch else paths[begin:end], values[begin:end]))
+                if count:
+                    begin, end = end, end + count
+                    entry.append(_entry(k, paths[begin:end], values[begin:end], batch))
             yield entry
+
+
+def _entry(k: int, paths: Tensor, w: Tensor, batch: int) -> tuple[int, Tensor | None, Tensor | float]:
+    """(level, paths, w), in the simplest form that says it."""
+    if len(paths) < batch:
+        return k, paths, w
+    return k, None, 1.0 if bool((w == 1).all()) else w
 
 
 class March:

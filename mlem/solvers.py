@@ -40,8 +40,12 @@ Rule: TypeAlias = Callable[[Hierarchy, int], Tensor]
 
 def step(y: Tensor, f: Tensor, h: float, s: float, dW: Tensor) -> Tensor:
     """y_{n+1} = y_n + h f + s ΔW_n."""
-    y = torch.add(y, f, alpha=h)
-    return y.add_(dW, alpha=s) if s else y
+    return add_noise(torch.add(y, f, alpha=h), s, dW)
+
+
+def add_noise(x: Tensor, s: float, dW: Tensor) -> Tensor:
+    """x + s ΔW_n."""
+    return torch.add(x, dW, alpha=s) if s else x
 
 
 @torch.no_grad()
@@ -104,7 +108,7 @@ def multilevel_euler_maruyama(
     coins, first = (path.batch, path.first) if per_path else (1, 0)
     rule = probabilities(levels, steps) if callable(probabilities) else probabilities
     p = as_probabilities(rule, len(levels), steps, coins)
-    tally = Tally(len(levels), initial)
+    tally = Tally(len(levels), initial, shared=not per_path)
 
     advance: Advance
     plan: Iterator[object]  # advance's own kind of entry, one a step
@@ -120,18 +124,17 @@ def multilevel_euler_maruyama(
     return march.solution(tally.calls / coins, levels.costs, Firing(firing, p, steps, path.steps, coins))
 
 
-def weighted_drift(levels: Sequence[Level], fired: Fired, y: Tensor, t: float) -> Tensor:
-    """Σ_k w_k f^k(y, t): each level once, and only on the paths for which its weight is not zero."""
-    total: Tensor | None = None
+def add_drifts(x: Tensor, h: float, levels: Sequence[Level], fired: Fired, y: Tensor, t: float) -> Tensor:
+    """x + h Σ_k w_k f^k(y, t): each level once, and only on the paths for which its weight is not zero."""
     for k, paths, w in fired:
-        if paths is None:
-            f = evaluate(levels[k], y, t)
-            f = f if isinstance(w, float) and w == 1.0 else w * f
-            total = f if total is None else total + f
+        if paths is not None:
+            f = evaluate(levels[k], y.index_select(0, paths), t)
+            x = x.index_copy(0, paths, torch.add(x.index_select(0, paths), w * f, alpha=h))
+        elif isinstance(w, float):
+            x = torch.add(x, evaluate(levels[k], y, t), alpha=h * w)
         else:
-            f = w * evaluate(levels[k], y.index_select(0, paths), t)
-            total = (torch.zeros_like(y) if total is None else total).index_add(0, paths, f)
-    return torch.zeros_like(y) if total is None else total
+            x = torch.add(x, w * evaluate(levels[k], y, t), alpha=h)
+    return x
 
 
 def _telescope(
@@ -142,7 +145,7 @@ def _telescope(
 
     def advance(levels: Sequence[Level], y: Tensor, n: int, dW: Tensor, fired: Fired) -> Tensor:
         t = n * h
-        return step(y, weighted_drift(levels, fired, y, t), h, s(t), dW)
+        return add_noise(add_drifts(y, h, levels, fired, y, t), s(t), dW)
 
     def plan() -> Iterator[Fired]:
         start = 0
@@ -192,7 +195,7 @@ def _poisson(
             noise = noise + fine_dW
             if fired:
                 y_event = step(y, f, m * dt, s(t), noise) + kicks
-                kicks = kicks + h * weighted_drift(levels, fired, y_event, t + m * dt)
+                kicks = add_drifts(kicks, h, levels, fired, y_event, t + m * dt)
         return step(y, f, h, s(t), dW) + kicks
 
     def plan() -> Iterator[tuple[list[Fired], list[Tensor]]]:
