@@ -22,7 +22,7 @@ from mlem.streams import PathStream
 
 KINDS = ("bernoulli", "systematic", "nested", "held", "poisson")
 DRAWS = ("shared", "per-path")
-_COINS_PER_CHUNK = 2**20
+_COINS_PER_CHUNK = 2**17
 
 Probabilities = Float[Tensor, "#steps levels #coins"]
 
