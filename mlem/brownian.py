@@ -49,16 +49,16 @@ class BrownianPath:
         """ΔW on the grid t_n = n·horizon/steps, all at once. Raises ValueError unless ``steps`` divides ``self.steps``."""
         return torch.stack(list(self.stream(steps)))
 
-    def stream(self, steps: int) -> Iterator[Float[Tensor, batch * shape]]:
+    def stream(self, steps: int) -> Iterator[Float[Tensor, "batch *shape"]]:
         """The same increments one after the other, in constant memory."""
         ratio = check_divides("steps", steps, self.steps)
         return self._normals("brownian", steps, ratio, std=math.sqrt(self.horizon / self.steps))
 
-    def bridge_normals(self) -> Iterator[Float[Tensor, batch * shape]]:
+    def bridge_normals(self) -> Iterator[Float[Tensor, "batch *shape"]]:
         """For each fine step standard normals independent of the path: what ΔW leaves open of ∫ e^(−λs) dW."""
         return self._normals("bridge", self.steps, ratio=1, std=1.0)
 
-    def _normals(self, name: str, steps: int, ratio: int, std: float) -> Iterator[Float[Tensor, batch * shape]]:
+    def _normals(self, name: str, steps: int, ratio: int, std: float) -> Iterator[Float[Tensor, "batch *shape"]]:
         """``steps`` states, each the sum of ``ratio`` normals of the stream ``name``, of standard deviation ``std``."""
         numel = math.prod(self.shape)
         source = PathStream(self.seed, name, self.batch, numel, law="normal", first=self.first, std=std)

@@ -33,7 +33,7 @@ def squared_errors(final: Tensor, reference: Tensor) -> Float[np.ndarray, " batc
 
 
 def strong_error(
-    final: Float[Tensor, batch * shape], reference: Float[Tensor, batch * shape], *, groups: int | None = None
+    final: Float[Tensor, "batch *shape"], reference: Float[Tensor, "batch *shape"], *, groups: int | None = None
 ) -> Estimate:
     """RMSE over paths and coordinates, with a 95 % bootstrap interval over paths.
 
@@ -53,7 +53,7 @@ def rmse(squared: Float[np.ndarray, " batch"], *, groups: int | None = None) -> 
     return Estimate(float(np.sqrt(units.mean())), float(low), float(high))
 
 
-def bootstrap_means(units: Float[np.ndarray, units * rest], seed: int = 0) -> Float[np.ndarray, resamples * rest]:
+def bootstrap_means(units: Float[np.ndarray, "units *rest"], seed: int = 0) -> Float[np.ndarray, "resamples *rest"]:
     """Means over resampled units (axis 0), the same resample for every column: points that share paths stay coupled."""
     return np.tensordot(_resampled(len(units), seed), units, axes=1) / len(units)
 

@@ -34,7 +34,7 @@ Advance: TypeAlias = Callable[[Sequence[Level], Tensor, int, Tensor, Any], Tenso
 class Solution:
     """What a solve returns. ``states`` holds the states after the steps ``saved``, if any were asked for."""
 
-    final: Float[Tensor, batch * shape]
+    final: Float[Tensor, "batch *shape"]
     states: Float[Tensor, "saved batch *shape"] | None
     saved: tuple[int, ...]
     ledger: Ledger

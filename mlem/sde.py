@@ -75,7 +75,7 @@ class SDE:
         first: int = 0,
         dtype: torch.dtype = torch.float64,
         device: torch.device | str = "cpu",
-    ) -> Float[Tensor, batch * shape]:
+    ) -> Float[Tensor, "batch *shape"]:
         """Initial states of paths first..first+batch−1; path i's does not depend on the batch it is drawn in."""
         check_integer("batch", batch)
         check_integer("seed", seed, low=0)

@@ -55,7 +55,7 @@ def euler_maruyama(
     *,
     steps: int,
     path: BrownianPath,
-    initial: Float[Tensor, batch * shape],
+    initial: Float[Tensor, "batch *shape"],
     save: Literal["all"] | Sequence[int] | None = None,
     report: Report | None = None,
 ) -> Solution:
@@ -85,7 +85,7 @@ def multilevel_euler_maruyama(
     *,
     steps: int,
     path: BrownianPath,
-    initial: Float[Tensor, batch * shape],
+    initial: Float[Tensor, "batch *shape"],
     firing: str = "bernoulli",
     draws: str = "shared",
     seed: int = 0,
