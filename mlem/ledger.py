@@ -32,10 +32,11 @@ class Firing:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Per path: ``calls`` (rows, K), the evaluations counted in equal parts of the time; their ``costs`` (K,); wall time
-    ``seconds`` of the whole solve."""
+    """Evaluations as counted, per path: ``calls`` (rows, K), the mean over coins in equal parts of the time; ``by_coins``
+    (K, coins), all that each set of coins made be evaluated. Their ``costs`` (K,); wall time ``seconds`` of the whole solve."""
 
     calls: Float[np.ndarray, "rows levels"]
+    by_coins: Float[np.ndarray, "levels coins"]
     costs: Float[np.ndarray, " levels"]
     seconds: float
     firing: Firing

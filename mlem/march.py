@@ -56,11 +56,13 @@ class Solution:
 
 
 class Tally:
-    """Turns weights into lists of what to evaluate, and counts the evaluations: their sums over coins are in ``calls``.
-    ``shared``: whether the batch has one set of coins, so that weights are numbers and not one for each path."""
+    """Turns weights into lists of what to evaluate, and counts the evaluations: their sums over coins are in ``calls``, those over
+    time in ``by_coins`` (levels, coins). ``shared``: whether the batch has one set of coins, so that weights are numbers and not
+    one for each path."""
 
     def __init__(self, levels: int, like: Tensor, shared: bool) -> None:
         self._levels, self._like, self._shared = levels, like, shared
+        self.by_coins = np.zeros((levels, 1 if shared else len(like)))
         self._rows: list[Float[np.ndarray, "rows levels"]] = []
 
     @property
@@ -72,17 +74,20 @@ class Tally:
         """One evaluation of each of ``levels`` for the whole batch, in a row of its own."""
         row = np.zeros((1, self._levels))
         row[0, list(levels)] = 1.0
+        self.by_coins += row.T
         self._rows.append(row)
 
-    def add_to_last(self, level: int, evaluations: int) -> None:
-        """``evaluations`` more of ``level``, at the beginning of what :meth:`sparse` did last."""
-        self._rows[-1][0, level] += evaluations
+    def add_to_last(self, level: int) -> None:
+        """One evaluation more of ``level`` for each set of coins, at the beginning of what :meth:`sparse` did last."""
+        self._rows[-1][0, level] += self.by_coins.shape[1]
+        self.by_coins[level] += 1
 
     def sparse(self, w: Float[Tensor, "steps levels coins"]) -> Iterator[Fired]:
         """The non-zero weights, step by step."""
         fired = w != 0
         counts = fired.sum(2)
         self._rows.append(counts.double().numpy())
+        self.by_coins += fired.sum(0).numpy()
         if self._shared:
             for row in w[:, :, 0].tolist():
                 yield [(k, None, weight) for k, weight in enumerate(row) if weight]
@@ -154,14 +159,18 @@ class March:
         self._y = y
 
     def solution(
-        self, calls: Float[np.ndarray, "rows levels"], costs: Float[np.ndarray, " levels"], firing: Firing
+        self,
+        calls: Float[np.ndarray, "rows levels"],
+        by_coins: Float[np.ndarray, "levels coins"],
+        costs: Float[np.ndarray, " levels"],
+        firing: Firing,
     ) -> Solution:
         """The result of the run, with its ledger."""
         if self._y.is_cuda:
             torch.cuda.synchronize(self._y.device)
         seconds = time.perf_counter() - self._began
         states = torch.stack(self._states) if self._wanted else None
-        return Solution(self._y, states, tuple(self._wanted), Ledger(calls, costs, seconds, firing))
+        return Solution(self._y, states, tuple(self._wanted), Ledger(calls, by_coins, costs, seconds, firing))
 
     def _locate(
         self, advance: Advance, y: Tensor, end: Tensor, n: int, window: list[tuple[Tensor, Any]], levels: Sequence[Level]

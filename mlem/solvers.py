@@ -74,7 +74,7 @@ def euler_maruyama(
 
     march.run(advance, ((dW, None) for dW in march.increments()), [level])
     certain = Firing("bernoulli", torch.ones(1, 1, 1, dtype=torch.float64), steps, path.steps, 1)
-    return march.solution(np.ones((steps, 1)), np.array([level.cost]), certain)
+    return march.solution(np.ones((steps, 1)), np.full((1, 1), float(steps)), np.array([level.cost]), certain)
 
 
 @torch.no_grad()
@@ -121,7 +121,7 @@ def multilevel_euler_maruyama(
         chunks = fires(firing, p, steps=steps, coins=coins, seed=seed, first=first)
         advance, plan = _telescope(sde, p, march, chunks, tally)
     march.run(advance, zip(march.increments(), plan, strict=True), levels)
-    return march.solution(tally.calls / coins, levels.costs, Firing(firing, p, steps, path.steps, coins))
+    return march.solution(tally.calls / coins, tally.by_coins, levels.costs, Firing(firing, p, steps, path.steps, coins))
 
 
 def add_drifts(x: Tensor, h: float, levels: Sequence[Level], fired: Fired, y: Tensor, t: float) -> Tensor:
@@ -204,7 +204,7 @@ def _poisson(
             w = weights(count, at_steps(p, n, 1))
             events = list(tally.sparse(w))
             if prefix:
-                tally.add_to_last(prefix - 1, w.shape[2])
+                tally.add_to_last(prefix - 1)
             yield events, [next(fine) for _ in range(ratio)]
 
     return advance, plan()

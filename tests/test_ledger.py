@@ -167,14 +167,17 @@ def test_a_rare_call_is_not_taken_for_an_impossible_one(fraction: float) -> None
     p = as_probabilities([0.1 + fraction / 1000], 1, 1000, 1)
     firing = Firing("systematic", p, 1000, 1000, 1)
     assert deviation_of_evaluations(firing)[0] == pytest.approx((fraction * (1 - fraction)) ** 0.5, rel=1e-3)
-    ledger = Ledger(np.array([[100.0]]), np.array([1.0]), 0.0, firing)
+    ledger = Ledger(np.array([[100.0]]), np.array([[100.0]]), np.array([1.0]), 0.0, firing)
     assert abs(ledger.z[0]) < 5
 
 
 def test_certain_counts_are_met_or_missed() -> None:
     firing = Firing("bernoulli", as_probabilities([1.0, 1.0], 2, 8, 1), 8, 8, 1)
-    assert Ledger(np.array([[0.0, 8.0]]), np.array([1.0, 2.0]), 0.0, firing).z.tolist() == [0.0, 0.0]
-    assert Ledger(np.array([[1.0, 8.0]]), np.array([1.0, 2.0]), 0.0, firing).z.tolist() == [np.inf, 0.0]
+    assert Ledger(np.array([[0.0, 8.0]]), np.array([[0.0], [8.0]]), np.array([1.0, 2.0]), 0.0, firing).z.tolist() == [0.0, 0.0]
+    assert Ledger(np.array([[1.0, 8.0]]), np.array([[1.0], [8.0]]), np.array([1.0, 2.0]), 0.0, firing).z.tolist() == [
+        np.inf,
+        0.0,
+    ]
 
 
 @pytest.mark.parametrize("draws", ["shared", "per-path"])
@@ -193,3 +196,16 @@ def test_euler_maruyama_is_certain() -> None:
     assert solution.ledger.expected.tolist() == [8.0]
     assert solution.ledger.z.tolist() == [0.0]
     assert solution.cost == 20.0
+
+
+@pytest.mark.parametrize("draws", ["shared", "per-path"])
+@pytest.mark.parametrize("firing", KINDS)
+def test_both_tables_count_the_same_evaluations(firing: str, draws: str) -> None:
+    """Over time and over coins."""
+    sde = mlem.problems.get("ornstein-uhlenbeck")
+    levels, path = mlem.synthetic_hierarchy(sde, gamma=1.0, levels=3), mlem.BrownianPath(8, (1,), 40, 1.0, seed=0)
+    ledger = mlem.multilevel_euler_maruyama(
+        sde, levels, [1.0, 0.5, 0.2], steps=20, path=path, initial=sde.initial(8, 0), firing=firing, draws=draws
+    ).ledger
+    assert ledger.by_coins.shape == (3, 8 if draws == "per-path" and firing != "held" else 1)
+    assert ledger.by_coins.mean(1) == pytest.approx(ledger.evaluations)
