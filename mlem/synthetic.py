@@ -97,23 +97,37 @@ class _Pilot:
         return euler_maruyama(self._sde, drift, steps=self._path.steps, path=self._path, initial=self._initial).final
 
     def calibrate(self, g: Drift, amplitude: float, target: float) -> float:
-        """The a with which f + a·g has the path error ``target``, by steps on the ratio from the guess ``amplitude``. Where the
-        error rises steeply these overshoot: a step that leaves what is known to enclose a gives way to halving that."""
-        low, high, sign = 0.0, math.inf, math.copysign(1.0, amplitude)
-        amplitude = abs(amplitude)
+        """The a with which f + a·g has the path error ``target``, or the best of those tried: steps on the ratio from the guess
+        ``amplitude`` until a is enclosed, then the Illinois method in logarithms, since an error may rise steeply."""
+        sign, x = math.copysign(1.0, amplitude), math.log(abs(amplitude))
+        tried: list[tuple[float, float]] = []  # (|misfit|, log a)
+        ends: dict[bool, tuple[float, float]] = {}  # the last (log a, misfit) above the target, and below
+        last_above: bool | None = None
         for _ in range(_CALIBRATION_PASSES):
-            try:
-                end = self._end(_perturbed(self._sde.drift, g, sign * amplitude))
-                ratio = target / float((end - self._exact).square().mean().sqrt())
-            except NonFiniteStep:
-                ratio = 0.25
-            low, high = (max(low, amplitude), high) if ratio > 1 else (low, min(high, amplitude))
-            amplitude *= min(4.0, max(0.25, ratio))
-            if abs(ratio - 1) < _CALIBRATION_TOLERANCE:
+            misfit = self._misfit(g, sign * math.exp(x), target)
+            tried.append((abs(misfit), x))
+            if abs(misfit) < _CALIBRATION_TOLERANCE:
                 break
-            if not low < amplitude < high:
-                amplitude = math.sqrt(low * high)
-        return sign * amplitude
+            above = misfit > 0
+            ends[above] = (x, misfit)
+            if len(ends) < 2:
+                x -= misfit
+            else:
+                other_x, other = ends[not above]
+                if above == last_above:  # the other end has stayed: it pulls harder
+                    ends[not above] = (other_x, other := other / 2)
+                x = (other_x * misfit - x * other) / (misfit - other)
+            last_above = above
+        return sign * math.exp(min(tried)[1])
+
+    def _misfit(self, g: Drift, amplitude: float, target: float) -> float:
+        """log(error/target), within ±log 4."""
+        try:
+            end = self._end(_perturbed(self._sde.drift, g, amplitude))
+        except NonFiniteStep:
+            return math.log(4.0)
+        ratio = float((end - self._exact).square().mean().sqrt()) / target
+        return math.log(min(4.0, max(0.25, ratio)))
 
 
 def _perturbed(f: Drift, g: Drift, amplitude: float) -> Drift:
@@ -130,9 +144,9 @@ _SPECTRAL_SIZE = 2.5  # Σ a_j
 def spectral_hierarchy(*, gamma: float, levels: int = 6, seed: int = 0) -> Hierarchy:
     """f(x) = −x + Σ_j a_j cos(w_j x + φ_j) on the line, all w_j near 1; level k sums the first M_k = M_1·2^(γ(k−1)) modes.
 
-    a_j ~ j^(−1/γ − 1), and the phases lie within ±π/3, so that modes add up rather than cancel: what the first M leave out
-    decays like M^(−1/γ), which makes the error 2^−k. f itself ends a quarter of a band above level K. Costs are the numbers of
-    modes, in units in which level 1 costs 2^γ. The SDE is ``levels.sde``.
+    a_j ~ j^(−1/γ − 1) beyond the first M_1, which are alike, and the phases lie within ±π/3, so that modes add up rather than
+    cancel: what the first M leave out decays like M^(−1/γ), which makes the error 2^−k. f itself ends a quarter of a band above
+    level K. Costs are the numbers of modes, in units in which level 1 costs 2^γ. The SDE is ``levels.sde``.
     Raises ValueError where level ``levels`` would take more than 2^20 modes.
     """
     gamma = check_number("gamma", gamma, low=GAMMA_LOW, high=GAMMA_HIGH)
@@ -186,10 +200,11 @@ def _spectral_tails(levels: int, seed: int) -> tuple[float, ...]:
 
 
 def _band_amplitudes(counts: list[int], tails: tuple[float, ...], gamma: float) -> Float[Tensor, " modes"]:
-    """a_j ∝ j^(−1/γ − 1) in bands of modes that end at ``counts``, band k in all r_{k−1} − r_k, and the last band r_K."""
+    """a_j ∝ j^(−1/γ − 1) in bands of modes that end at ``counts``, band k in all r_{k−1} − r_k, and the last band r_K. The
+    first band is flat: at small γ its first few modes would be nearly all of f, and calibrated for another function."""
     amplitudes, start = [], 0
     for end, total in zip(counts, [*(a - b for a, b in pairwise(tails)), tails[-1]], strict=True):
-        shape = torch.arange(start + 1, end + 1, dtype=torch.float64) ** (-1 / gamma - 1)
+        shape = torch.arange(start + 1, end + 1, dtype=torch.float64) ** (-1 / gamma - 1 if start else 0.0)
         amplitudes.append(shape * (total / float(shape.sum())))
         start = end
     return torch.cat(amplitudes)

@@ -13,7 +13,7 @@ import mlem
 
 ROOT = Path(mlem.__file__).parent.parent
 PAGES = ("streamlit", "plotly")
-HEAVY = (*PAGES, "diffusers", "transformers", "scipy")
+HEAVY = (*PAGES, "diffusers", "transformers")
 SOLVERS = ("solvers", "march", "firing", "ledger", "hierarchy", "sde", "brownian", "streams", "checks", "errors")
 
 
