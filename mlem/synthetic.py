@@ -152,20 +152,29 @@ def spectral_hierarchy(*, gamma: float, levels: int = 6, seed: int = 0) -> Hiera
     gamma = check_number("gamma", gamma, low=GAMMA_LOW, high=GAMMA_HIGH)
     check_integer("levels", levels, high=MAX_LEVELS)
     check_integer("seed", seed, low=0)
-    first = max(_FIRST_MODES, math.ceil(32 / math.expm1(gamma * math.log(2))))  # small γ: enough modes to tell levels apart
-    counts = [round(first * 2.0 ** (gamma * k)) for k in range(levels)]
-    if counts[-1] > MAX_MODES:
-        most = sum(count <= MAX_MODES for count in counts)
+    counts, most = _mode_counts(gamma)[:levels], most_spectral_levels(gamma)
+    if levels > most:
         raise ValueError(
             f"levels takes an integer from 1 to {most} with gamma {gamma:g}, got {levels}: "
             f"a spectral hierarchy has at most {MAX_MODES:,} modes"
         )
-    tail_modes = counts[-1] + max(counts[-1] // 4, first)
+    tail_modes = counts[-1] + max(counts[-1] // 4, counts[0])
     amplitudes = _band_amplitudes([*counts, tail_modes], _spectral_tails(levels, seed), gamma)
-    unit = 2.0**gamma / first
+    unit = 2.0**gamma / counts[0]
     drifts = [_pulled_back(_modes(amplitudes, seed, count)) for count in counts]
     sde = _spectral_sde(_pulled_back(_modes(amplitudes, seed)))
     return Hierarchy([Level(f, count * unit) for f, count in zip(drifts, counts, strict=True)], sde=sde)
+
+
+def most_spectral_levels(gamma: float) -> int:
+    """How many levels a spectral hierarchy can have."""
+    return sum(count <= MAX_MODES for count in _mode_counts(gamma))
+
+
+def _mode_counts(gamma: float) -> list[int]:
+    """M_1, M_2, … of as many levels as there may be."""
+    first = max(_FIRST_MODES, math.ceil(32 / math.expm1(gamma * math.log(2))))  # small γ: enough modes to tell levels apart
+    return [round(first * 2.0 ** (gamma * k)) for k in range(MAX_LEVELS)]
 
 
 def _pulled_back(field: Callable[[Tensor], Tensor]) -> Drift:
