@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from mlem.errors import Estimate, bootstrap_means
 
@@ -22,15 +22,29 @@ def cost_exponent(squared: Float[np.ndarray, "units points"], costs: Float[np.nd
     squared, costs = np.asarray(squared, dtype=float), np.asarray(costs, dtype=float)
     _check(squared, costs)
     means = np.vstack([squared.mean(0), np.maximum(bootstrap_means(squared), _LEAST)])
-    value, *resampled = _slopes(means, costs)
+    value, *resampled = slopes(-0.5 * np.log(means), np.log(costs))
     low, high = np.quantile(resampled, [0.025, 0.975])
     return Estimate(float(value), float(low), float(high))
 
 
-def _slopes(mean_squares: Float[np.ndarray, "fits points"], costs: Float[np.ndarray, " points"]) -> Float[np.ndarray, " fits"]:
-    x, y = -0.5 * np.log(mean_squares), np.log(costs)
-    x, y = x - x.mean(1, keepdims=True), y - y.mean()
-    return (x @ y) / np.square(x).sum(1)
+def slopes(x: Float[np.ndarray, "*rows points"], y: Float[np.ndarray, "*others points"]) -> Float[np.ndarray, " fits"]:
+    """The least-squares slope of each row of ``y`` over ``x``, one of which may be a single row. Points that are not finite are
+    left out; a row with fewer than two points has the slope NaN."""
+    x, y = np.broadcast_arrays(np.atleast_2d(x), np.atleast_2d(y))
+    there = np.isfinite(x) & np.isfinite(y)
+    x, y = _centred(x, there), _centred(y, there)
+    return _ratio((x * y).sum(1), np.square(x).sum(1))
+
+
+def _centred(
+    values: Float[np.ndarray, "fits points"], there: Bool[np.ndarray, "fits points"]
+) -> Float[np.ndarray, "fits points"]:
+    mean = _ratio(np.where(there, values, 0.0).sum(1), there.sum(1).astype(float))
+    return np.where(there, values - mean[:, None], 0.0)
+
+
+def _ratio(above: Float[np.ndarray, " fits"], below: Float[np.ndarray, " fits"]) -> Float[np.ndarray, " fits"]:
+    return np.divide(above, below, out=np.full(len(above), np.nan), where=below != 0)
 
 
 def _check(squared: Float[np.ndarray, ...], costs: Float[np.ndarray, ...]) -> None:

@@ -1,0 +1,263 @@
+"""Frontiers: what the cheapest run costs at each error, from many runs of one method on shared paths.
+
+A run's error does not depend on γ, its price does. So runs are simulated once and priced as often as γ or the unit of cost
+change. All intervals are of 95 % and come from resampling paths, the same for all runs of both methods, as all share them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from mlem.checks import check_choice
+from mlem.errors import Estimate, bootstrap_means
+from mlem.fits import slopes
+
+RESAMPLES = 200
+UNITS = {"cost": "model cost, in f¹ evaluations", "evaluations": "evaluations of any level", "seconds": "seconds"}
+
+_LEAST = np.sqrt(np.finfo(float).tiny)  # of an error, whose logarithm is taken
+_SAME = 1e-9  # errors whose logarithms differ by less are not interpolated between
+_FEWEST, _DECADES, _BEND = 5, 1.5, 0.3  # points, range and change of slope beyond which a fit is not to be trusted
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs of one method on shared paths. ``evaluations`` (distinct ones, by level) and ``seconds`` (wall time) are per path.
+
+    Runs of one ``family`` differ in one parameter (the number of steps for EM, the constant C for ML-EM), in order of it.
+    ``squared`` are squared errors of paths, or their means over groups of paths that share coins. Raises ValueError for lengths
+    that differ, and for numbers that are negative or not finite.
+    """
+
+    family: Int[np.ndarray, " runs"]
+    evaluations: Float[np.ndarray, "runs levels"]
+    seconds: Float[np.ndarray, " runs"]
+    squared: Float[np.ndarray, "paths runs"]
+
+    def __post_init__(self) -> None:
+        lengths = {"family": len(self.family), "evaluations": len(self.evaluations), "seconds": len(self.seconds)}
+        lengths["squared"] = self.squared.shape[1]
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"runs take one length for all, got {lengths}")
+        for name in ("evaluations", "seconds", "squared"):
+            if not ((values := getattr(self, name)) >= 0).all() or not np.isfinite(values).all():
+                raise ValueError(f"{name} takes finite numbers ≥ 0; leave out runs that left the finite numbers")
+
+    @cached_property
+    def errors(self) -> Float[np.ndarray, " runs"]:
+        """RMSE of each run."""
+        return np.sqrt(self.squared.mean(0))
+
+    @cached_property
+    def resampled(self) -> Float[np.ndarray, "resamples runs"]:
+        """RMSE of each run over resampled paths."""
+        return np.sqrt(bootstrap_means(self.squared, resamples=RESAMPLES))
+
+
+def level_prices(levels: int, unit: str, gamma: float) -> Float[np.ndarray, " levels"]:
+    """The price of one evaluation of each level: 2^(γ(k−1)) as "cost", 1 as "evaluations"."""
+    check_choice("unit", unit, ("cost", "evaluations"))
+    return 2.0 ** (gamma * np.arange(levels)) if unit == "cost" else np.ones(levels)
+
+
+def prices(runs: Runs, unit: str, gamma: float) -> Float[np.ndarray, " runs"]:
+    """What each run costs per path, in a unit of ``UNITS``."""
+    if check_choice("unit", unit, UNITS) == "seconds":
+        return runs.seconds
+    return runs.evaluations @ level_prices(runs.evaluations.shape[1], unit, gamma)
+
+
+def frontier(
+    errors: Float[np.ndarray, "*resamples runs"],
+    costs: Float[np.ndarray, " runs"],
+    family: Int[np.ndarray, " runs"],
+    targets: Float[np.ndarray, " targets"],
+) -> Float[np.ndarray, "*resamples targets"]:
+    """The least cost at each target error: of runs with at most that error, and of points between two neighbours of a family
+    whose errors bracket it, by interpolation in log–log. Where nothing reaches a target it is inf. It never rises with the
+    target. Raises ValueError for costs that are not positive."""
+    return np.exp(_lowest(_lines(errors, costs, family), np.log(targets)))
+
+
+def shares(
+    runs: Runs, gamma: float, targets: Float[np.ndarray, " targets"], unit: str = "cost"
+) -> Float[np.ndarray, "targets levels"]:
+    """Each level's share of the cost at each target, of the run or between the two neighbours that make the frontier there; NaN
+    where nothing reaches the target."""
+    costs = prices(runs, unit, gamma)
+    lines, at = _lines(runs.errors, costs, runs.family), np.log(targets)
+    best = [int(np.argmin(lines.at(t))) for t in at]
+    first, second = lines.first[best], lines.second[best]
+    apart = np.log(np.maximum(runs.errors, _LEAST))
+    gap = apart[second] - apart[first]
+    weight = np.divide(at - apart[first], gap, out=np.zeros(len(at)), where=gap != 0)[:, None]
+    paid = runs.evaluations * level_prices(runs.evaluations.shape[1], unit, gamma) / costs[:, None]
+    found = (1 - weight) * paid[first] + weight * paid[second]
+    return np.where(np.isfinite(_lowest(lines, at))[:, None], found, np.nan)
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """A frontier with its resamples: costs at ``targets``, inf where nothing reaches them."""
+
+    targets: Float[np.ndarray, " targets"]
+    costs: Float[np.ndarray, " targets"]
+    resampled: Float[np.ndarray, "resamples targets"]
+
+    @property
+    def finite(self) -> Float[np.ndarray, " reached"]:
+        """The targets that are reached."""
+        return self.targets[np.isfinite(self.costs)]
+
+    def band(self) -> tuple[Float[np.ndarray, " targets"], Float[np.ndarray, " targets"]]:
+        """Low and high cost at each target; a resample that does not reach a target counts as inf."""
+        low, high = np.quantile(self.resampled, [0.025, 0.975], axis=0, method="nearest")
+        return low, high
+
+
+def envelope(runs: Runs, costs: Float[np.ndarray, " runs"], targets: Float[np.ndarray, " targets"]) -> Envelope:
+    """The frontier of ``runs`` at the prices ``costs`` over ascending ``targets``; what follows reads everything from it."""
+    if not (np.diff(targets) > 0).all():
+        raise ValueError("targets takes ascending errors")
+    errors = np.vstack([runs.errors, runs.resampled])
+    found = frontier(errors, costs, runs.family, targets)
+    return Envelope(np.asarray(targets, dtype=float), found[0], found[1:])
+
+
+def exponent(curve: Envelope) -> Estimate:
+    """The least-squares slope of log cost against log(1/error) over the targets that are reached: positive, EM's is γ + 1.
+
+    Raises ValueError where fewer than two targets are reached.
+    """
+    if len(curve.finite) < 2:
+        raise ValueError(f"a slope takes at least two targets that are reached, got {len(curve.finite)}")
+    x = -np.log(curve.targets)
+    value = slopes(x, np.log(curve.costs))
+    return _interval(float(value[0]), slopes(x, np.log(curve.resampled)))
+
+
+def speedup(em: Envelope, mlem: Envelope, target: float) -> Estimate | None:
+    """EM's cost over ML-EM's at equal error, None where one of the two does not reach it. Costs between two targets of the
+    envelopes are interpolated in log–log; resamples in which one method does not reach the target are left out."""
+    ratio = _log_ratio(em, mlem)
+    place = np.interp(np.log(target), np.log(em.targets), np.arange(len(em.targets)), left=np.nan, right=np.nan)
+    if np.isnan(place):
+        return None
+    low, high = int(np.floor(place)), int(np.ceil(place))
+    at = np.exp(ratio[:, low] if low == high else (high - place) * ratio[:, low] + (place - low) * ratio[:, high])
+    return _interval(float(at[0]), at[1:]) if np.isfinite(at[0]) else None
+
+
+def breakeven(em: Envelope, mlem: Envelope) -> Estimate | None:
+    """The error below which ML-EM is the cheaper one, down to the smallest target that both reach. None where it is not cheaper
+    there, or is so at all targets. Its interval ends where the range of targets does."""
+    ratio, logs = _log_ratio(em, mlem), np.log(em.targets)
+    both = np.isfinite(ratio[0])
+    ratio, logs = ratio[:, both], logs[both]
+    crossings = np.array([_crossing(row, logs) for row in ratio])
+    if not len(logs) or crossings[0] in (logs[0], logs[-1]):
+        return None
+    return _interval(float(np.exp(crossings[0])), np.exp(crossings[1:]))
+
+
+def cautions(curve: Envelope) -> tuple[str, ...]:
+    """Why the exponent of ``curve`` should not be trusted, in sentences; empty where nothing speaks against it."""
+    reached, said = curve.finite, []
+    decades = float(np.log10(reached.max() / reached.min())) if len(reached) else 0.0
+    if len(reached) < _FEWEST:
+        said.append(f"Only {len(reached)} target errors are reached; a slope wants at least {_FEWEST}.")
+    if decades < _DECADES:
+        said.append(f"The errors span {decades:.2g} decades; a slope wants at least {_DECADES:g}.")
+    if (bend := _bend(curve)) is not None:
+        coarse, fine = bend
+        said.append(f"The curve is bent: its slope is {coarse:.2f} at the coarse end and {fine:.2f} at the fine end.")
+    return tuple(said)
+
+
+def _bend(curve: Envelope) -> tuple[float, float] | None:
+    """Slopes at the coarse and at the fine end of a parabola, if its curvature is significant and large enough to matter."""
+    keep = np.isfinite(curve.costs) & (np.isfinite(curve.resampled).mean(0) > 0.95)
+    if keep.sum() < _FEWEST:
+        return None
+    x = -np.log(curve.targets[keep])
+    everything = np.log(np.vstack([curve.costs, curve.resampled])[:, keep])
+    whole = everything[np.isfinite(everything).all(1)]
+    square, line, _ = np.polyfit(x, whole.T, 2)  # the estimate comes first
+    low, high = np.quantile(square, [0.025, 0.975])
+    coarse, fine = (float(line[0] + 2 * square[0] * end) for end in (x.min(), x.max()))
+    return (coarse, fine) if low * high > 0 and abs(fine - coarse) > _BEND else None
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Straight pieces of log cost over log error x, each valid in [low, high]. A run is a level piece from its error up."""
+
+    low: Float[np.ndarray, "*resamples lines"]
+    high: Float[np.ndarray, "*resamples lines"]
+    slope: Float[np.ndarray, "*resamples lines"]
+    intercept: Float[np.ndarray, "*resamples lines"]
+    first: Int[np.ndarray, " lines"]
+    second: Int[np.ndarray, " lines"]
+
+    def at(self, x: float) -> Float[np.ndarray, "*resamples lines"]:
+        valid = (self.low <= x) & (x <= self.high)
+        return np.where(valid, self.intercept + self.slope * x, np.inf)
+
+
+def _lines(
+    errors: Float[np.ndarray, "*resamples runs"], costs: Float[np.ndarray, " runs"], family: Int[np.ndarray, " runs"]
+) -> _Lines:
+    if not (costs > 0).all():
+        raise ValueError(f"costs takes positive numbers, got {costs.min():g}")
+    order = np.argsort(family, kind="stable")
+    together = family[order][1:] == family[order][:-1]
+    first, second = order[:-1][together], order[1:][together]
+    x, y = np.log(np.maximum(errors, _LEAST)), np.log(costs)
+    x0, x1, y0, y1 = x[..., first], x[..., second], y[first], y[second]
+    apart = np.abs(x1 - x0) > _SAME
+    slope = np.divide(y1 - y0, x1 - x0, out=np.zeros_like(x0), where=apart)
+    runs, level = np.arange(len(costs)), np.zeros_like(x)
+    return _Lines(
+        low=np.concatenate([x, np.where(apart, np.minimum(x0, x1), np.inf)], axis=-1),
+        high=np.concatenate([level + np.inf, np.maximum(x0, x1)], axis=-1),
+        slope=np.concatenate([level, slope], axis=-1),
+        intercept=np.concatenate([level + y, y0 - slope * x0], axis=-1),
+        first=np.concatenate([runs, first]),
+        second=np.concatenate([runs, second]),
+    )
+
+
+def _lowest(lines: _Lines, x: Float[np.ndarray, " targets"]) -> Float[np.ndarray, "*resamples targets"]:
+    """Target by target, so that the arrays stay small."""
+    return np.stack([lines.at(target).min(-1, initial=np.inf) for target in x], axis=-1)
+
+
+def _log_ratio(em: Envelope, mlem: Envelope) -> Float[np.ndarray, "fits targets"]:
+    """Log of EM's cost over ML-EM's, the estimate first, then the resamples; NaN where one does not reach the target."""
+    if not np.array_equal(em.targets, mlem.targets):
+        raise ValueError("em and mlem take envelopes at the same targets")
+    above, below = (np.log(np.vstack([curve.costs, curve.resampled])) for curve in (em, mlem))
+    return np.subtract(above, below, out=np.full_like(above, np.nan), where=np.isfinite(above) & np.isfinite(below))
+
+
+def _crossing(ratio: Float[np.ndarray, " targets"], logs: Float[np.ndarray, " targets"]) -> float:
+    """Going up from the smallest target, where a log ratio first falls to 0; an end of the range if it does not, or begins
+    there. ``logs`` are ascending."""
+    finite = np.isfinite(ratio)
+    ratio, x = ratio[finite], logs[finite]
+    if not len(ratio) or ratio[0] <= 0:
+        return float(logs[0]) if len(logs) else np.nan
+    losing = np.flatnonzero(ratio <= 0)
+    if not len(losing):
+        return float(logs[-1])
+    i = losing[0]
+    return float(x[i - 1] + (x[i] - x[i - 1]) * ratio[i - 1] / (ratio[i - 1] - ratio[i]))
+
+
+def _interval(value: float, resampled: Float[np.ndarray, " resamples"]) -> Estimate:
+    low, high = np.nanquantile(resampled, [0.025, 0.975])
+    return Estimate(value, float(low), float(high))
