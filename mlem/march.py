@@ -95,22 +95,20 @@ class Tally:
         batch, column = w.shape[2], (-1,) + (1,) * (self._like.ndim - 1)
         where = fired.flatten().nonzero()[:, 0]  # in the order of (step, level, path)
         paths = (where % batch).to(self._like.device)
-        values = w.flatten()[where].to(self._like).view(column)
+        values = w.take(where).to(self._like).view(column)
         end = 0
         for row in counts.tolist():
             entry: Fired = []
             for k, count in enumerate(row):
-                if count:
-                    begin, end = end, end + count
-                    entry.append(_entry(k, paths[begin:end], values[begin:end], batch))
+                if not count:
+                    continue
+                begin, end = end, end + count
+                which, weight = paths[begin:end], values[begin:end]
+                if count < batch:
+                    entry.append((k, which, weight))
+                else:
+                    entry.append((k, None, 1.0 if bool((weight == 1).all()) else weight))
             yield entry
-
-
-def _entry(k: int, paths: Tensor, w: Tensor, batch: int) -> tuple[int, Tensor | None, Tensor | float]:
-    """(level, paths, w), in the simplest form that says it."""
-    if len(paths) < batch:
-        return k, paths, w
-    return k, None, 1.0 if bool((w == 1).all()) else w
 
 
 class March:
