@@ -71,6 +71,31 @@ class BrownianPath:
             done += count
 
 
+class RememberedPath(BrownianPath):
+    """A path that is kept in memory, for many runs on it; ``copies`` of it stand one after the other in the batch."""
+
+    def __init__(self, path: BrownianPath, copies: int = 1) -> None:
+        vars(self).update(vars(path))
+        self.batch = path.batch * copies
+        self._copies = copies
+        if isinstance(path, RememberedPath):
+            return
+        self._positions = torch.zeros(path.steps + 1, path.batch, *path.shape, dtype=path.dtype, device=path.device)
+        for n, dW in enumerate(path.stream(path.steps)):
+            torch.add(self._positions[n], dW, out=self._positions[n + 1])
+
+    def copies(self, copies: int) -> RememberedPath:
+        """The path ``copies`` times in one batch, sharing its memory."""
+        return RememberedPath(self, copies)
+
+    def stream(self, steps: int) -> Iterator[Float[Tensor, "batch *shape"]]:
+        """The increments, as differences of what is remembered: equal to the path's own up to rounding."""
+        ratio = check_divides("steps", steps, self.steps)
+        for n in range(0, self.steps, ratio):
+            dW = self._positions[n + ratio] - self._positions[n]
+            yield dW.repeat(self._copies, *(1 for _ in self.shape)) if self._copies > 1 else dW
+
+
 def _sum_in_order(
     source: PathStream, count: int, ratio: int, fine_per_chunk: int, dtype: torch.dtype
 ) -> Float[Tensor, "count batch numel"]:

@@ -19,14 +19,14 @@ from functools import cache, partial
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.optimize import brentq, least_squares
+from scipy.optimize import least_squares
 from torch import Tensor
 
 from mlem.brownian import BrownianPath
 from mlem.errors import NonFiniteStep
 from mlem.hierarchy import Hierarchy, Level
 from mlem.ledger import Firing, expected_evaluations
-from mlem.probabilities import call_prices, error_order, water_filling
+from mlem.probabilities import call_prices, error_order, power_law_within, water_filling
 from mlem.sde import SDE
 from mlem.solvers import euler_maruyama, multilevel_euler_maruyama
 
@@ -201,7 +201,7 @@ def plan_euler(sde: SDE, levels: Hierarchy, model: ErrorModel, epsilon: float) -
     for k in range(len(levels)):
         budget = epsilon**2 - model.bias[k] ** 2
         if budget > 0:
-            steps = _invert(model, math.sqrt(budget))
+            steps = steps_at(model, math.sqrt(budget))
             suggestions.append((steps * levels.costs[k], k, steps))
     if not suggestions:
         raise Unreachable(epsilon, 1.2 * float(model.bias.min()))
@@ -293,7 +293,7 @@ def _cheapest(
     """Steps and p before it is clamped at 1."""
     best: tuple[float, int, Float[np.ndarray, " levels"]] | None = None
     prices = call_prices(levels.costs, firing)
-    lowest = _invert(model, epsilon)
+    lowest = steps_at(model, epsilon)
     for steps in sorted({allowed_steps(sde, lowest * factor, beside) for factor in _FACTORS}):
         for top in range(1, len(levels) + 1):
             budget = epsilon**2 - model.bias[top - 1] ** 2 - model.step(steps) ** 2
@@ -303,7 +303,7 @@ def _cheapest(
             if gamma is None:
                 raw = _optimal_shape(effect, steps * prices[:top], budget, model.order)
             else:
-                raw = _power_law_shape(effect, gamma, budget, model.order)
+                raw = power_law_within(effect, 1 + gamma / 2, budget, model.order)
             cost = _expected_cost(firing, np.minimum(raw, 1.0), steps, levels.costs[:top])
             if best is None or cost * _TIE < best[0]:
                 best = (cost, steps, raw)
@@ -322,20 +322,6 @@ def _optimal_shape(
         shape = (effect[1:] / price[1:]) ** (1 / (order + 1))
         raw[1:] = shape * (p / shape).max()
     return raw
-
-
-def _power_law_shape(
-    effect: Float[np.ndarray, " levels"], gamma: float, budget: float, order: int
-) -> Float[np.ndarray, " levels"]:
-    """C·2^−(1+γ/2)k with the smallest C that keeps the excess error in ``budget``."""
-    shape = 2.0 ** (-(1 + gamma / 2) * np.arange(1, len(effect) + 1))
-
-    def excess(log_constant: float) -> float:
-        p = np.minimum(1.0, math.exp(log_constant) * shape)
-        return float((effect * (p**-order - 1)).sum()) - budget
-
-    high = -math.log(shape[-1])  # every level always fires
-    return np.asarray(math.exp(brentq(excess, high - 60.0, high, xtol=1e-6)) * shape)
 
 
 def _scaled_to(
@@ -422,8 +408,8 @@ def _expected_cost(firing: str, p: Float[np.ndarray, " levels"], steps: int, cos
     return float(expected_evaluations(Firing(firing, grid, steps, steps, 1)) @ costs)
 
 
-def _invert(model: ErrorModel, step_error: float) -> float:
-    """The N at which s(N) is ``step_error``."""
+def steps_at(model: ErrorModel, step_error: float) -> float:
+    """The number of steps N at which the step error s(N) is ``step_error``."""
     log_n, log_s = np.log(model.steps), np.log(model.step_error)
     wanted = math.log(step_error)
     if wanted <= log_s[-1]:

@@ -7,11 +7,13 @@ r = 2 and p_k ∝ (v_k/c_k)^(1/3).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.optimize import brentq
 from torch import Tensor
 
 from mlem.brownian import BrownianPath
@@ -172,6 +174,21 @@ def _allocate(
 ) -> Float[np.ndarray, " n"]:
     effect = np.maximum(effect, _LEAST)
     return water_filling(effect, price, error=None if error is None else error**2, cost=cost, order=order)
+
+
+def power_law_within(
+    effect: Float[np.ndarray, " levels"], decay: float, error: float, order: int
+) -> Float[np.ndarray, " levels"]:
+    """C·2^−(decay·k), not clamped at 1, with the smallest C for which min(1, ·) keeps Σ effect·(p^−order − 1) ≤ ``error``. The
+    paper's rule has the decay 1 + γ/2."""
+    shape = 2.0 ** (-decay * np.arange(1, len(effect) + 1))
+
+    def excess(log_constant: float) -> float:
+        p = np.minimum(1.0, math.exp(log_constant) * shape)
+        return float((effect * (p**-order - 1)).sum()) - error
+
+    high = -math.log(shape[-1])  # every level always fires
+    return np.asarray(math.exp(brentq(excess, high - 60.0, high, xtol=1e-6)) * shape)
 
 
 def call_prices(costs: Float[np.ndarray, " levels"], firing: str) -> Float[np.ndarray, " levels"]:

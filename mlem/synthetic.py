@@ -34,6 +34,7 @@ _WAVES = 4  # plane waves in a residual
 _CALIBRATION_NUMBERS = 4096  # paths × coordinates of the pilot, several times those of a measurement
 _CALIBRATION_PASSES = 16
 _CALIBRATION_TOLERANCE = 2e-3
+_FINER = 4  # times the rough resolution: where the step's error is nearly gone
 
 
 def synthetic_hierarchy(sde: SDE, *, gamma: float, levels: int = 6, residual: str = "nested", seed: int = 0) -> Hierarchy:
@@ -73,12 +74,14 @@ class Residual:
 def _calibrated_drifts(sde: SDE, levels: int, residual: str, seed: int) -> tuple[Drift, ...]:
     """f + a_k g_k for k = 1..levels. The nested residual is calibrated level by level too: on a curved drift the path error is
     not quite proportional to a_k. It is from the finest to the coarsest, so that a drift on which the error saturates stays on
-    the branch that begins at 0."""
+    the branch that begins at 0. The sign of a_k is such that the errors of the drift and of the step do not cancel: at some
+    number of steps a coarse level would be right by accident."""
     pilot = _Pilot(sde, seed)
     amplitude, drifts = 2.0**-levels / 2, list[Drift]()
     for k in range(levels, 0, -1):
         g = Residual(sde, seed, k if residual == "independent" else 0)
-        amplitude = pilot.calibrate(g, 2 * amplitude, target=2.0**-k)
+        guess = pilot.sign(g, abs(amplitude)) * 2 * abs(amplitude)
+        amplitude = pilot.calibrate(g, guess, target=2.0**-k)
         drifts.insert(0, _perturbed(sde.drift, g, amplitude))
     return tuple(drifts)
 
@@ -89,12 +92,19 @@ class _Pilot:
     def __init__(self, sde: SDE, seed: int) -> None:
         batch = max(64, _CALIBRATION_NUMBERS // sde.numel)
         self._sde = sde
-        self._path = BrownianPath(batch, sde.shape, sde.resolution, sde.horizon, seed)
+        self._path = BrownianPath(batch, sde.shape, _FINER * sde.resolution, sde.horizon, seed)
         self._initial = sde.initial(batch, seed)
         self._exact = self._end(sde.drift)
+        self._step_error = self._exact - self._end(sde.drift, _FINER * sde.resolution)
 
-    def _end(self, drift: Drift) -> Tensor:
-        return euler_maruyama(self._sde, drift, steps=self._path.steps, path=self._path, initial=self._initial).final
+    def _end(self, drift: Drift, steps: int | None = None) -> Tensor:
+        steps = steps or self._sde.resolution
+        return euler_maruyama(self._sde, drift, steps=steps, path=self._path, initial=self._initial).final
+
+    def sign(self, g: Drift, amplitude: float) -> float:
+        """The sign of a with which the error that f + a·g causes and that of the step add up, over paths and coordinates."""
+        caused = self._end(_perturbed(self._sde.drift, g, amplitude)) - self._exact
+        return 1.0 if float((caused * self._step_error).sum()) >= 0 else -1.0
 
     def calibrate(self, g: Drift, amplitude: float, target: float) -> float:
         """The a with which f + a·g has the path error ``target``, or the best of those tried: steps on the ratio from the guess
