@@ -249,12 +249,13 @@ def _crossing(ratio: Float[np.ndarray, " targets"], logs: Float[np.ndarray, " ta
     there. ``logs`` are ascending."""
     finite = np.isfinite(ratio)
     ratio, x = ratio[finite], logs[finite]
-    if not len(ratio) or ratio[0] <= 0:
-        return float(logs[0]) if len(logs) else np.nan
     losing = np.flatnonzero(ratio <= 0)
+    if not len(ratio):
+        return np.nan
     if not len(losing):
         return float(logs[-1])
-    i = losing[0]
+    if (i := int(losing[0])) == 0:
+        return float(logs[0])
     return float(x[i - 1] + (x[i] - x[i - 1]) * ratio[i - 1] / (ratio[i - 1] - ratio[i]))
 
 
