@@ -2,9 +2,9 @@
 
 A pilot measures the three terms of the mean square error (method, section 4) on the problem itself:
 
-    MSE ≈ e_k² + s(N)² + Σ_k Q_k (n_k^−r − N^−r),
+    MSE ≈ e_k² + 2ρ e_k s(N) + s(N)² + Σ_k Q_k (n_k^−r − N^−r),
 
-the bias of the top level, the step error, and what rare calls add, n_k = p_k N being the calls of level k. None of them depends
+the bias of the top level, the step error (the two correlate by ρ), and what rare calls add, n_k = p_k N being the calls of level k. None of them depends
 on γ: only prices do. The plan that the model suggests is then tried and corrected by simulation, since a model is not a
 measurement.
 """
@@ -56,10 +56,11 @@ class Unreachable(ValueError):
 
 @dataclass(frozen=True)
 class ErrorModel:
-    """Measured terms: ``bias`` e_k (K,), step error s(N) at ``steps``, ``kicks`` Q_k (K,) of one kind of firing with its
-    order r."""
+    """Measured terms: ``bias`` e_k (K,), step error s(N) at ``steps`` and its ``correlation`` ρ with the bias, ``kicks`` Q_k (K,)
+    of one kind of firing with its order r."""
 
     bias: Float[np.ndarray, " levels"]
+    correlation: float
     steps: Float[np.ndarray, " sizes"]
     step_error: Float[np.ndarray, " sizes"]
     kicks: Float[np.ndarray, " levels"]
@@ -70,6 +71,18 @@ class ErrorModel:
         log_n, log_s = np.log(self.steps), np.log(self.step_error)
         x = math.log(steps)
         return math.exp(log_s[-1] - (x - log_n[-1]) if x > log_n[-1] else np.interp(x, log_n, log_s))
+
+    def floor(self, level: int, steps: float) -> float:
+        """Mean square error of Euler–Maruyama with level ``level`` (from 1): what no firing can improve."""
+        bias, step = float(self.bias[level - 1]), self.step(steps)
+        return bias**2 + 2 * self.correlation * bias * step + step**2
+
+    def step_left(self, level: int, epsilon: float) -> float:
+        """The step error that makes up ``epsilon`` with the bias of level ``level``; negative where the bias alone exceeds it."""
+        bias = float(self.bias[level - 1])
+        if bias >= epsilon:
+            return -1.0
+        return -self.correlation * bias + math.sqrt((self.correlation * bias) ** 2 + epsilon**2 - bias**2)
 
 
 @dataclass(frozen=True)
@@ -162,9 +175,11 @@ def measure(sde: SDE, levels: Hierarchy, firing: str) -> ErrorModel:
     exact = euler(sde.drift).final
     ends = [euler(level).final for level in levels]
     bias = np.array([float(pilot.squared(end, exact).mean().sqrt()) for end in ends])
+    by_drift, by_step = ends[0] - exact, exact - pilot.end
+    correlation = float((by_drift * by_step).sum() / (by_drift.norm() * by_step.norm()).clamp(min=1e-300))
     sizes, step_error = _step_errors(sde)
     kicks = _measure_kicks(sde, levels, firing, pilot, steps, ends[-1])
-    return ErrorModel(bias, sizes, step_error, kicks, error_order(firing))
+    return ErrorModel(bias, max(0.0, correlation), sizes, step_error, kicks, error_order(firing))
 
 
 def _measure_kicks(
@@ -199,9 +214,9 @@ def plan_euler(sde: SDE, levels: Hierarchy, model: ErrorModel, epsilon: float) -
     """The cheapest (level, N) with RMSE ε: the model suggests two levels, trials find N for each."""
     suggestions = []
     for k in range(len(levels)):
-        budget = epsilon**2 - model.bias[k] ** 2
-        if budget > 0:
-            steps = steps_at(model, math.sqrt(budget))
+        left = model.step_left(k + 1, epsilon)
+        if left > 0:
+            steps = steps_at(model, left)
             suggestions.append((steps * levels.costs[k], k, steps))
     if not suggestions:
         raise Unreachable(epsilon, 1.2 * float(model.bias.min()))
@@ -296,7 +311,7 @@ def _cheapest(
     lowest = steps_at(model, epsilon)
     for steps in sorted({allowed_steps(sde, lowest * factor, beside) for factor in _FACTORS}):
         for top in range(1, len(levels) + 1):
-            budget = epsilon**2 - model.bias[top - 1] ** 2 - model.step(steps) ** 2
+            budget = epsilon**2 - model.floor(top, steps)
             if budget <= 0.02 * epsilon**2:
                 continue
             effect = np.maximum(model.kicks[:top], 1e-300) * float(steps) ** -model.order

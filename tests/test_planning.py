@@ -87,7 +87,7 @@ def test_a_reference_is_much_finer_than_what_it_judges() -> None:
 
 
 def test_step_error_is_interpolated_and_goes_on_with_order_one() -> None:
-    model = ErrorModel(np.zeros(1), np.array([10.0, 40.0]), np.array([0.4, 0.05]), np.ones(1), 1)
+    model = ErrorModel(np.zeros(1), 0.0, np.array([10.0, 40.0]), np.array([0.4, 0.05]), np.ones(1), 1)
     assert model.step(10) == pytest.approx(0.4)
     assert model.step(20) == pytest.approx(math.sqrt(0.4 * 0.05))
     assert model.step(80) == pytest.approx(0.025)

@@ -1,0 +1,168 @@
+"""Sweeps: many runs of both methods on the same paths, from which curves of cost against error are made.
+
+Nothing here depends on γ: a run has errors and counts of evaluations, and only prices turn these into costs. The probabilities of
+the ML-EM runs are power laws p_k = min(1, C·2^−sk) with several shapes s, among which each γ finds its own.
+
+A sweep is a list of independent pieces. They give the same numbers in any order, so that a sweep can be stopped, gone on with,
+and shown while it grows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mlem.brownian import BrownianPath, RememberedPath
+from mlem.errors import NonFiniteStep, squared_errors
+from mlem.hierarchy import Hierarchy
+from mlem.planning import ErrorModel, divisor_near, measure, reference, steps_at
+from mlem.probabilities import error_order, power_law_within
+from mlem.sde import SDE
+from mlem.solvers import euler_maruyama, multilevel_euler_maruyama
+
+FINE = 20160
+"""Fine steps of a sweep's paths: many divisors, so that a number of steps can be near any wish."""
+
+SHAPED_FOR = (0.5, 1.25, 2.0, 3.0, 4.0, 5.0)
+"""The γ for which the shapes s of p_k would be best: √(v/c) for coins, ∛(v/c) for even calls."""
+
+_EULER_SPREAD = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)  # of the N at which the step error equals the bias
+_STEPS_SPREAD = (1.0, 2.0)  # ML-EM's N, likewise; more than one only while that is quick
+_QUICK = 1000  # steps
+_KICKS_SPREAD = (4.0, 1.5, 0.6, 0.2)  # of the mean square that firing adds, in that of Euler–Maruyama
+_COARSEST = 3  # levels with an error of 2^−2 and more are not worth a curve
+_REFERENCE_RATIO = 16  # a reference by Euler–Maruyama is this much finer than any run
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a sweep: one Euler–Maruyama run, or the ML-EM runs with one (K, N) and all their probabilities."""
+
+    method: str
+    levels: int
+    steps: int
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run: its piece, the shape s and p_k (ML-EM), and what it gave per path."""
+
+    piece: Piece
+    shape: float
+    probabilities: tuple[float, ...]
+    evaluations: Float[np.ndarray, " levels"]
+    seconds: float
+    final: Float[Tensor, "paths *state"]
+    squared: Float[np.ndarray, " paths"]
+
+
+class Sweep:
+    """Both methods on ``paths`` shared paths of one SDE."""
+
+    def __init__(self, sde: SDE, levels: Hierarchy, *, firing: str, paths: int, seed: int) -> None:
+        self.sde, self.levels, self.firing, self.paths, self.seed = sde, levels, firing, paths, seed
+        self.model = measure(sde, levels, firing)
+        self.pieces = _pieces(sde, self.model)
+
+    def run(self, piece: Piece) -> list[Run]:
+        """The runs of one piece; a run that leaves the finite numbers is left out."""
+        ground = _ground(self.sde, self.paths, self.seed)
+        try:
+            return self._euler(piece, ground) if piece.method == "em" else self._multilevel(piece, ground)
+        except NonFiniteStep:
+            return []
+
+    def __iter__(self) -> Iterator[list[Run]]:
+        return (self.run(piece) for piece in self.pieces)
+
+    def _euler(self, piece: Piece, ground: Ground) -> list[Run]:
+        level = self.levels[piece.levels - 1]
+        done = euler_maruyama(self.sde, level, steps=piece.steps, path=ground.path, initial=ground.initial)
+        evaluations = np.zeros(len(self.levels))
+        evaluations[piece.levels - 1] = piece.steps
+        squared = squared_errors(done.final, ground.end)
+        return [Run(piece, 0.0, (1.0,), evaluations, done.seconds / self.paths, done.final, squared)]
+
+    def _multilevel(self, piece: Piece, ground: Ground) -> list[Run]:
+        """All probabilities at once: a copy of the paths for each, with coins of its own."""
+        top, steps = piece.levels, piece.steps
+        choices = list(_probabilities(self.model, self.firing, piece))
+        copies, paths = len(choices), self.paths
+        p = torch.tensor([choice for _, choice in choices], dtype=torch.float64).repeat_interleave(paths, dim=0)
+        done = multilevel_euler_maruyama(
+            self.sde,
+            self.levels[:top],
+            p.T.unsqueeze(0),
+            steps=steps,
+            path=ground.path.copies(copies),
+            initial=ground.initial.repeat(copies, *(1 for _ in self.sde.shape)),
+            firing=self.firing,
+            draws="per-path",
+            seed=self.seed,
+        )
+        ends = done.final.view(copies, paths, *self.sde.shape)
+        counts = done.ledger.by_coins.reshape(top, copies, -1).mean(2)
+        return [
+            Run(
+                piece,
+                shape,
+                choice,
+                np.pad(counts[:, c], (0, len(self.levels) - top)),
+                done.seconds / (copies * paths),
+                ends[c],
+                squared_errors(ends[c], ground.end),
+            )
+            for c, (shape, choice) in enumerate(choices)
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What all runs of a sweep share: the path, the initial states and where the reference ends."""
+
+    path: RememberedPath
+    initial: Tensor
+    end: Tensor
+
+
+@lru_cache(maxsize=4)
+def _ground(sde: SDE, paths: int, seed: int) -> Ground:
+    path = BrownianPath(paths, sde.shape, FINE, sde.horizon, seed)
+    initial = sde.initial(paths, seed)
+    return Ground(RememberedPath(path), initial, reference(sde, path, initial, [FINE])[-1])
+
+
+def _pieces(sde: SDE, model: ErrorModel) -> list[Piece]:
+    """From coarse to fine, so that the cheap points of both methods come first."""
+    pieces = []
+    for k in range(_COARSEST, len(model.bias) + 1):
+        equal = steps_at(model, float(model.bias[k - 1]))  # the N at which the step error equals the bias
+        for method, spread in (("em", _EULER_SPREAD), ("mlem", _STEPS_SPREAD)):
+            wanted = sorted({divisor_near(equal * factor, FINE) for factor in spread})
+            if method == "mlem":
+                wanted = [steps for steps in wanted if steps <= _QUICK] or wanted[:1]
+            pieces += [Piece(method, k, steps) for steps in wanted if _can_be_judged(sde, steps)]
+    return pieces
+
+
+def _can_be_judged(sde: SDE, steps: int) -> bool:
+    return sde.exact is not None or steps * _REFERENCE_RATIO <= FINE
+
+
+def _probabilities(model: ErrorModel, firing: str, piece: Piece) -> Iterator[tuple[float, tuple[float, ...]]]:
+    """(s, p) for every shape and every amount of added error."""
+    top, order = piece.levels, error_order(firing)
+    effect = np.maximum(model.kicks[:top], 1e-300) * float(piece.steps) ** -order
+    base = model.floor(top, piece.steps)
+    for gamma in SHAPED_FOR:
+        decay = (2 + gamma) / (1 + order)
+        for share in _KICKS_SPREAD:
+            p = np.minimum(1.0, power_law_within(effect, decay, share * base, order))
+            yield decay, tuple(p.tolist())
