@@ -40,6 +40,7 @@ _PILOT_PATHS, _PILOT_PATHS_HIGH_DIMENSION = 1024, 256  # in many dimensions one 
 _PILOT_CALLS = 12  # calls of a level at which its kicks are measured: near what plans use
 _REFERENCE_RATIO = 20  # a reference by Euler–Maruyama is this much finer than what it judges: its own error is 5 %
 _MULTIPLES = np.geomspace(0.25, 4.0, 8)  # of the planned p, tried at once
+_STEP_SIZES = (3, 6, 12, 21, 42, 84, 168, 252)  # at which the step error is measured
 _RUINOUS = 1e6  # the mean square of a run that left the finite numbers
 _TRIALS = 8  # of a number of steps, or of a constant
 
@@ -158,14 +159,18 @@ def trials(sde: SDE, fine: int) -> Trials:
 
 @cache
 def _step_errors(sde: SDE) -> tuple[Float[np.ndarray, " sizes"], Float[np.ndarray, " sizes"]]:
-    """s(N) of the true drift at a few N up to what the coarsest fine grid can judge."""
+    """s(N) of the true drift at a few N up to what the coarsest fine grid can judge; it never rises with N, so that where few
+    steps are right by accident they are not trusted."""
     pilot = trials(sde, FINE_GRIDS[0])
-    sizes = np.array([n for n in (21, 42, 84, 168, 252) if n >= sde.resolution // 4])
-    errors = []
-    for n in sizes:
-        end = euler_maruyama(sde, sde.drift, steps=int(n), path=pilot.path, initial=pilot.initial).final
-        errors.append(float(pilot.squared(end).mean().sqrt()))
-    return sizes.astype(float), np.maximum(errors, 1e-12)
+    sizes, errors = [], []
+    for n in _STEP_SIZES:
+        try:
+            end = euler_maruyama(sde, sde.drift, steps=n, path=pilot.path, initial=pilot.initial).final
+        except NonFiniteStep:
+            continue
+        sizes.append(float(n))
+        errors.append(max(1e-12, float(pilot.squared(end).mean().sqrt())))
+    return np.array(sizes), np.maximum.accumulate(errors[::-1])[::-1]
 
 
 def measure(sde: SDE, levels: Hierarchy, firing: str) -> ErrorModel:

@@ -34,7 +34,7 @@ SHAPED_FOR = (0.5, 1.25, 2.0, 3.0, 4.0, 5.0)
 """The γ for which the shapes s of p_k would be best: √(v/c) for coins, ∛(v/c) for even calls."""
 
 _EULER_SPREAD = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)  # of the N at which the step error equals the bias
-_STEPS_SPREAD = (1.0, 2.0)  # ML-EM's N, likewise; more than one only while that is quick
+_STEPS_SPREAD = (2.0, 4.0)  # ML-EM's N, likewise; more than one only while that is quick
 _QUICK = 1000  # steps
 _KICKS_SPREAD = (4.0, 1.5, 0.6, 0.2)  # of the mean square that firing adds, in that of Euler–Maruyama
 _COARSEST = 3  # levels with an error of 2^−2 and more are not worth a curve

@@ -17,7 +17,7 @@ PRESETS = {
     "Deep γ = 4": RaceParams(gamma=4.0),
     "Even firing": RaceParams(firing="systematic"),
     "A diffusion": RaceParams(sde="mixture-diffusion"),
-    "ML-EM loses": RaceParams(gamma=0.5, epsilon=0.1),
+    "ML-EM loses": RaceParams(sde="double-well", gamma=0.5, epsilon=0.1),
 }
 
 params, notices = read_params(RaceParams, NAME)

@@ -39,7 +39,7 @@ def test_forced_ou_at_gamma_3(firing: str, ratio: float, seed: int) -> None:
 
 
 def test_a_coarse_target_at_small_gamma_is_where_it_loses() -> None:
-    result = run(RaceParams(gamma=0.5, epsilon=0.1))
+    result = run(RaceParams(sde="double-well", gamma=0.5, epsilon=0.1))
     assert result.speedup.high < 1.0
     assert "dearer" in result.summary()
 

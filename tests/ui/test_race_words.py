@@ -25,7 +25,7 @@ def test_the_words_name_the_numbers_of_the_race() -> None:
 
 
 def test_where_the_method_loses_the_lesson_says_so() -> None:
-    params = RaceParams(gamma=0.5, epsilon=0.1)
+    params = RaceParams(sde="double-well", gamma=0.5, epsilon=0.1)
     assert "the method loses" in race_words.lesson(params, run(params))
 
 
