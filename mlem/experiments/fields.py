@@ -1,0 +1,67 @@
+"""Parameters that several experiments have, so that they are called, limited and explained the same everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import mlem
+from mlem.experiments.params import choice, integer, number
+from mlem.synthetic import GAMMA_HIGH, GAMMA_LOW, MAX_LEVELS, RESIDUALS
+
+GAMMAS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
+"""The stops of a control for γ."""
+
+MAX_SEED = 999_999
+
+FIRINGS = {
+    "bernoulli": "Bernoulli: a coin each step",
+    "systematic": "Systematic: evenly spread",
+    "nested": "Nested: one coin for all",
+    "held": "Held: reuse the last",
+    "poisson": "Poisson: the limit h → 0",
+}
+
+
+def sde(default: str, help: str = "The equation dX = f(X, t) dt + s(t) dW whose paths are wanted.") -> Any:
+    """The problem, by name."""
+    titles = {name: mlem.problems.get(name).title for name in mlem.problems.names()}
+    return choice(default, choices=titles, label="SDE", help=help)
+
+
+def gamma(default: float = 2.5) -> Any:
+    """The cost exponent."""
+    return number(
+        default,
+        low=GAMMA_LOW,
+        high=GAMMA_HIGH,
+        offered=GAMMAS,
+        label="Cost exponent γ",
+        help="Halving the error of the drift makes one evaluation 2^γ times dearer. About 2.5 for image networks.",
+    )
+
+
+def levels(default: int, help: str, *, low: int = 1) -> Any:
+    """The number of levels K."""
+    return integer(default, low=low, high=MAX_LEVELS, label="Levels K", help=help)
+
+
+def firing(kinds: Sequence[str] = tuple(FIRINGS)) -> Any:
+    """How levels fire: one of ``kinds``."""
+    return choice(
+        "bernoulli",
+        choices={kind: FIRINGS[kind] for kind in kinds},
+        label="Firing",
+        help="How ML-EM decides at which steps a level's correction is computed.",
+    )
+
+
+def residual(help: str = "Whether the errors of all levels have one shape, or each level its own.") -> Any:
+    """How the levels' errors are related."""
+    titles = ("Nested: one residual, halved", "Independent: a new one each")
+    return choice("nested", choices=dict(zip(RESIDUALS, titles, strict=True)), label="Residuals", help=help)
+
+
+def seed(help: str) -> Any:
+    """The seed of everything that is random in a run."""
+    return integer(0, low=0, high=MAX_SEED, label="Seed", help=help)
