@@ -9,7 +9,6 @@ and shown while it grows.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,6 +31,8 @@ FINE = 20160
 
 SHAPED_FOR = (0.5, 1.25, 2.0, 3.0, 4.0, 5.0)
 """The γ for which the shapes s of p_k would be best: √(v/c) for coins, ∛(v/c) for even calls."""
+
+FIRINGS = ("bernoulli", "systematic", "nested")
 
 _EULER_SPREAD = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)  # of the N at which the step error equals the bias
 _STEPS_SPREAD = (2.0, 4.0)  # ML-EM's N, likewise; more than one only while that is quick
@@ -66,8 +67,21 @@ class Run:
 class Sweep:
     """Both methods on ``paths`` shared paths of one SDE."""
 
-    def __init__(self, sde: SDE, levels: Hierarchy, *, firing: str, paths: int, seed: int) -> None:
+    def __init__(
+        self,
+        sde: SDE,
+        levels: Hierarchy,
+        *,
+        firing: str,
+        paths: int,
+        seed: int,
+        shaped_for: tuple[float, ...] = SHAPED_FOR,
+        together: bool = True,
+    ) -> None:
+        """``together``: all probabilities of a piece in one batch, which is quicker, but then seconds are those of a large batch;
+        one by one they compare with Euler–Maruyama's."""
         self.sde, self.levels, self.firing, self.paths, self.seed = sde, levels, firing, paths, seed
+        self._shaped_for, self._together = shaped_for, together
         self.model = measure(sde, levels, firing)
         self.pieces = _pieces(sde, self.model)
 
@@ -91,9 +105,13 @@ class Sweep:
         return [Run(piece, 0.0, (1.0,), evaluations, done.seconds / self.paths, done.final, squared)]
 
     def _multilevel(self, piece: Piece, ground: Ground) -> list[Run]:
-        """All probabilities at once: a copy of the paths for each, with coins of its own."""
+        choices = list(_probabilities(self.model, self.firing, piece, self._shaped_for))
+        batches = [choices] if self._together else [[choice] for choice in choices]
+        return [run for batch in batches for run in self._batch(piece, ground, batch)]
+
+    def _batch(self, piece: Piece, ground: Ground, choices: list[tuple[float, tuple[float, ...]]]) -> list[Run]:
+        """Several probabilities at once: a copy of the paths for each, with coins of its own."""
         top, steps = piece.levels, piece.steps
-        choices = list(_probabilities(self.model, self.firing, piece))
         copies, paths = len(choices), self.paths
         p = torch.tensor([choice for _, choice in choices], dtype=torch.float64).repeat_interleave(paths, dim=0)
         done = multilevel_euler_maruyama(
@@ -156,12 +174,14 @@ def _can_be_judged(sde: SDE, steps: int) -> bool:
     return sde.exact is not None or steps * _REFERENCE_RATIO <= FINE
 
 
-def _probabilities(model: ErrorModel, firing: str, piece: Piece) -> Iterator[tuple[float, tuple[float, ...]]]:
+def _probabilities(
+    model: ErrorModel, firing: str, piece: Piece, shaped_for: tuple[float, ...]
+) -> Iterator[tuple[float, tuple[float, ...]]]:
     """(s, p) for every shape and every amount of added error."""
     top, order = piece.levels, error_order(firing)
     effect = np.maximum(model.kicks[:top], 1e-300) * float(piece.steps) ** -order
     base = model.floor(top, piece.steps)
-    for gamma in SHAPED_FOR:
+    for gamma in shaped_for:
         decay = (2 + gamma) / (1 + order)
         for share in _KICKS_SPREAD:
             p = np.minimum(1.0, power_law_within(effect, decay, share * base, order))

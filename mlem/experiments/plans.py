@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 import mlem
+from mlem.experiments.fields import GAMMAS
 from mlem.hierarchy import Hierarchy
 from mlem.planning import ErrorModel, EulerPlan, MultilevelPlan, measure, plan_euler, plan_multilevel
 from mlem.sde import SDE
@@ -20,7 +21,6 @@ from mlem.synthetic import synthetic_hierarchy
 
 RULES = {"optimal": "Optimal: measured √(v/c)", "power-law": "Power law: C·2^−(1+γ/2)k"}
 LEVELS, RESIDUAL = 8, "nested"
-GAMMAS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
 EPSILONS = (0.1, 0.05, 0.02, 0.01)
 STORED_FIRINGS = ("bernoulli", "systematic", "nested", "held")  # planning Poisson events takes long
 

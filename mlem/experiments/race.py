@@ -16,9 +16,10 @@ from torch import Tensor
 import mlem
 from mlem.brownian import BrownianPath
 from mlem.errors import Estimate, bootstrap_means, rmse, squared_errors
+from mlem.experiments import fields
 from mlem.experiments.experiment import Experiment
 from mlem.experiments.params import Params, choice, integer, number
-from mlem.experiments.plans import EPSILONS, GAMMAS, LEVELS, RESIDUAL, RULES, Plans, Question, plans
+from mlem.experiments.plans import EPSILONS, LEVELS, RULES, Plans, Question, plans
 from mlem.experiments.result import Result, Row, unexported
 from mlem.firing import DRAWS, as_probabilities, calls_of_first_path
 from mlem.hierarchy import Hierarchy
@@ -27,16 +28,8 @@ from mlem.planning import common_grid, reference
 from mlem.probabilities import error_order
 from mlem.sde import SDE
 from mlem.solvers import euler_maruyama, multilevel_euler_maruyama
-from mlem.synthetic import GAMMA_HIGH, GAMMA_LOW, MAX_LEVELS, RESIDUALS
 
 FRAMES, BINS, SHOWN_PATHS = 120, 480, 200
-FIRINGS = {
-    "bernoulli": "Bernoulli: a coin each step",
-    "systematic": "Systematic: evenly spread",
-    "nested": "Nested: one coin for all",
-    "held": "Held: reuse the last",
-    "poisson": "Poisson: the limit h → 0",
-}
 _GROUPS = 16  # of paths that share their coins: enough for an interval
 
 
@@ -44,20 +37,8 @@ _GROUPS = 16  # of paths that share their coins: enough for an interval
 class RaceParams(Params):
     """What is raced."""
 
-    sde: str = choice(
-        "forced-ou",
-        choices={name: mlem.problems.get(name).title for name in mlem.problems.names()},
-        label="SDE",
-        help="The equation dX = f(X, t) dt + s(t) dW whose paths are wanted.",
-    )
-    gamma: float = number(
-        2.5,
-        low=GAMMA_LOW,
-        high=GAMMA_HIGH,
-        offered=GAMMAS,
-        label="Cost exponent γ",
-        help="Halving the error of the drift makes one evaluation 2^γ times dearer. About 2.5 for image networks.",
-    )
+    sde: str = fields.sde("forced-ou")
+    gamma: float = fields.gamma()
     epsilon: float = number(
         0.02,
         low=1e-3,
@@ -66,24 +47,15 @@ class RaceParams(Params):
         label="Target error ε",
         help="The RMSE at T that both methods are planned to reach, each in its cheapest way.",
     )
-    firing: str = choice(
-        "bernoulli", choices=FIRINGS, label="Firing", help="How ML-EM decides at which steps a level's correction is computed."
-    )
+    firing: str = fields.firing()
     rule: str = choice(
         "optimal",
         choices=RULES,
         label="Probabilities p_k",
         help="The shape of p_k over levels. Its scale is found from the target error.",
     )
-    levels: int = integer(
-        LEVELS, low=1, high=MAX_LEVELS, label="Levels K", help="Levels on offer; each method uses what it needs."
-    )
-    residual: str = choice(
-        RESIDUAL,
-        choices=dict(zip(RESIDUALS, ("Nested: one residual, halved", "Independent: a new one each"), strict=True)),
-        label="Residuals",
-        help="Whether the errors of all levels have one shape, or each level its own.",
-    )
+    levels: int = fields.levels(LEVELS, "Levels on offer; each method uses what it needs.")
+    residual: str = fields.residual()
     draws: str = choice(
         "per-path",
         choices=dict(zip(reversed(DRAWS), ("Per path", "Shared by a batch"), strict=True)),
@@ -93,7 +65,7 @@ class RaceParams(Params):
     paths: int = integer(
         256, low=16, high=4096, offered=(64, 256, 1024), label="Paths", help="Number of paths over which the error is measured."
     )
-    seed: int = integer(0, low=0, high=999_999, label="Seed", help="Of the initial states, the noise and the coins.")
+    seed: int = fields.seed("Of the initial states, the noise and the coins.")
     dim: int | None = integer(
         None, low=1, high=256, label="Dimension", help="Of the state, for an SDE that has the choice; empty means its own."
     )
@@ -248,7 +220,7 @@ def _run_multilevel(params: RaceParams, sde: SDE, used: Hierarchy, plan: Plans, 
         solve(
             path=BrownianPath(batch, sde.shape, grid, sde.horizon, params.seed, first=g * batch),
             initial=sde.initial(batch, params.seed, first=g * batch),
-            seed=params.seed + g * 1_000_000,  # beyond any seed of the user's
+            seed=params.seed + g * (fields.MAX_SEED + 1),
         )
         for g in range(groups)
     ]

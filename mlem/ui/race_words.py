@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from mlem.experiments.race import FIRINGS, RaceParams, RaceResult
+from mlem.experiments.fields import FIRINGS
+from mlem.experiments.race import RaceParams, RaceResult
 from mlem.ui.words import digits, estimate, level_name, times, whole
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 import mlem
-from mlem.experiments.plans import GAMMAS, Question, _stored, make_plans, offered, plans
+from mlem.experiments.fields import GAMMAS
+from mlem.experiments.plans import Question, _stored, make_plans, offered, plans
 
 SAMPLE = [
     Question("forced-ou", 2.5, 0.02),

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 import mlem
+from mlem.experiments.fields import FIRINGS
 from mlem.experiments.plans import plans
-from mlem.experiments.race import FIRINGS, FRAMES, RaceParams, run
+from mlem.experiments.race import FRAMES, RaceParams, run
 from mlem.experiments.result import to_json
 from mlem.planning import Unreachable, common_grid
 
