@@ -52,9 +52,8 @@ class ConvergenceParams(Params):
         super().__post_init__()
         most = most_spectral_levels(self.gamma)
         if self.kind == "spectral" and self.levels > most:
-            raise ValueError(
-                f"levels takes an integer ≤ {most} for spectral levels with gamma {self.gamma:g}, got {self.levels}"
-            )
+            takes = f"an integer ≤ {most} for spectral levels with gamma {self.gamma:g}"
+            raise ValueError(f"levels takes {takes}, got {self.levels}")
 
     @classmethod
     def mend(cls, values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -101,8 +100,8 @@ class Curve:
 
 @dataclass(frozen=True)
 class ConvergenceResult(Result):
-    """``theory``: the exponents of both methods. ``breakeven``: the error below which ML-EM is cheaper, None where the curves do
-    not cross. ``speedup``: EM's cost over ML-EM's, by target. ``runs``: every run behind the curves."""
+    """``theory``: the exponents of both methods. ``breakeven``: the error below which ML-EM is cheaper, None where the curves
+    do not cross. ``speedup``: EM's cost over ML-EM's, by target. ``runs``: every run behind the curves."""
 
     unit: str
     em: Curve
@@ -118,7 +117,7 @@ class ConvergenceResult(Result):
     def rows(self) -> list[Row]:
         """One line per target error."""
         ratios = dict(self.speedup)
-        rows = []
+        rows = list[Row]()
         for (error, em), (_, ml) in zip(self.em.frontier, self.mlem.frontier, strict=True):
             ratio = ratios.get(error)
             rows.append(
@@ -217,7 +216,7 @@ def _predicted(params: ConvergenceParams, model: ErrorModel, targets: Float[np.n
 
 
 def _rows(runs: Sequence[Run], costs: Float[np.ndarray, " runs"]) -> list[Row]:
-    rows = []
+    rows = list[Row]()
     for run_, cost in zip(runs, costs, strict=True):
         error = rmse(run_.squared)
         rows.append(
