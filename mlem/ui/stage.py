@@ -1,13 +1,10 @@
 """The stage: paths, calls and bills of EM and ML-EM on one clock, played in the browser.
 
-A ``Scene`` holds everything that is shown. It is sent once, as bytes, and then plays by itself: no traffic while it runs.
-The payload is int32 magic, int32 length of the header, the header (UTF-8 JSON, padded with spaces to 4 bytes), then the arrays
-that the header lists, each padded to 4 bytes, all little-endian.
+A ``Scene`` holds everything that is shown. It is sent once, as a payload, and then plays by itself: no traffic while it runs.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,6 +14,7 @@ import streamlit as st
 
 from mlem.checks import check_integer, check_positive
 from mlem.ui.palette import DARK, LIGHT, MOST_LEVELS, Palette, levels, text_on
+from mlem.ui.payload import pack
 from mlem.ui.words import level_name
 
 MAGIC = 0x4D4C4501  # "MLE" and the version of the format, 1
@@ -152,12 +150,6 @@ class Scene:
         arrays |= {f"raster.{method}": np.ceil(share * 255).astype(np.uint8) for method, share in self.raster.items()}
         arrays |= {f"bills.{method}": bill.astype("<f4") for method, bill in self.bills.items()}
 
-        listed, chunks, offset = [], [], 0
-        for name, array in arrays.items():
-            chunk = np.ascontiguousarray(array).tobytes()
-            listed.append({"name": name, "type": array.dtype.name, "shape": array.shape, "offset": offset})
-            chunks.append(chunk + bytes(-len(chunk) % 4))
-            offset += len(chunks[-1])
         header = {
             "frames": self.frames,
             "horizon": self.horizon,
@@ -178,11 +170,8 @@ class Scene:
             "projector": self.projector,
             "height": check_integer("height", height, low=200, high=4000),
             "themes": {"light": _colours(LIGHT, "light", self.levels), "dark": _colours(DARK, "dark", self.levels)},
-            "arrays": listed,
         }
-        text = json.dumps(header, ensure_ascii=False, allow_nan=False).encode()
-        text += b" " * (-len(text) % 4)
-        return np.array([MAGIC, len(text)], dtype="<i4").tobytes() + text + b"".join(chunks)
+        return pack(MAGIC, header, arrays)
 
 
 def stage(scene: Scene, *, key: str, height: int = HEIGHT) -> None:

@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,14 +23,15 @@ WAIT = 30_000  # ms, at most
 expect.set_options(timeout=WAIT)
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """The app's address, as the README starts it."""
+@contextmanager
+def serving(script: str | Path) -> Iterator[str]:
+    """The address of a Streamlit server of ``script``, started from the repository's root."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.headless=true", f"--server.port={port}"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # a script elsewhere finds the library too
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(300):
@@ -43,6 +45,13 @@ def server() -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The app's address, as the README starts it."""
+    with serving("app.py") as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 
 from mlem.ui.stage import GAP, HEIGHT, MAGIC, Scene, stage
+from tests.ui.payloads import unpack
 
 FRAMES, PATHS, BINS, LEVELS = 12, 7, 9, 3
 
@@ -32,21 +32,6 @@ def make_scene(dim: int = 1, **changes: Any) -> Scene:
     return Scene(**(parts | changes))
 
 
-def unpack(payload: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Header and arrays by name."""
-    magic, length = np.frombuffer(payload, "<i4", 2)
-    assert magic == MAGIC
-    body = 8 + int(length)
-    header = json.loads(payload[8:body])
-    arrays = {}
-    for entry in header["arrays"]:
-        size = int(np.prod(entry["shape"]))
-        assert (body + entry["offset"]) % 4 == 0, "a typed view in the browser must begin at a multiple of 4"
-        values = np.frombuffer(payload, np.dtype(entry["type"]).newbyteorder("<"), size, body + entry["offset"])
-        arrays[entry["name"]] = values.reshape(entry["shape"])
-    return header, arrays
-
-
 def restored(header: dict[str, Any], stored: np.ndarray) -> np.ndarray:
     """Coordinates from what was stored of them."""
     values = np.array(header["centre"]) + stored * np.array(header["step"])
@@ -56,7 +41,7 @@ def restored(header: dict[str, Any], stored: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("dim", [1, 2])
 def test_round_trip(dim: int) -> None:
     scene = make_scene(dim)
-    header, arrays = unpack(scene.pack())
+    header, arrays = unpack(MAGIC, scene.pack())
     for method, path in scene.paths.items():
         worst = np.abs(restored(header, arrays[f"paths.{method}"]) - path).max(axis=(0, 1))
         assert (worst <= 0.5001 * np.array(header["step"])).all()
@@ -67,7 +52,7 @@ def test_round_trip(dim: int) -> None:
 
 
 def test_header() -> None:
-    header, _ = unpack(make_scene(2, horizon=3.0, projector=True, labels={"reference": "exact"}).pack(height=500))
+    header, _ = unpack(MAGIC, make_scene(2, horizon=3.0, projector=True, labels={"reference": "exact"}).pack(height=500))
     assert (header["frames"], header["count"], header["dim"], header["horizon"]) == (FRAMES, PATHS, 2, 3.0)
     assert header["levels"] == ["f¹", "f²", "f³"]
     assert header["labels"] == {"reference": "exact", "em": "EM", "mlem": "ML-EM"}
@@ -80,7 +65,7 @@ def test_header() -> None:
 
 
 def test_one_step_of_the_grid_is_below_a_pixel() -> None:
-    header, _ = unpack(make_scene().pack())
+    header, _ = unpack(MAGIC, make_scene().pack())
     (low, high), step = header["view"][0], header["step"][0]
     assert step / (high - low) < 1 / 4000
 
@@ -89,7 +74,7 @@ def test_gaps_and_clamps() -> None:
     scene = make_scene()
     path = scene.paths["em"].copy()
     path[3, 1, 0], path[4, 1, 0], path[5, 1, 0] = np.nan, np.inf, 1e30
-    header, arrays = unpack(replace(scene, paths={**scene.paths, "em": path}).pack())
+    header, arrays = unpack(MAGIC, replace(scene, paths={**scene.paths, "em": path}).pack())
     stored = arrays["paths.em"][:, 1, 0]
     assert (stored[[3, 4]] == GAP).all()
     assert stored[5] == 32767
@@ -97,7 +82,7 @@ def test_gaps_and_clamps() -> None:
 
 
 def test_a_rare_call_does_not_vanish() -> None:
-    _, arrays = unpack(make_scene(raster={"mlem": np.full((BINS, LEVELS), 1e-6)}).pack())
+    _, arrays = unpack(MAGIC, make_scene(raster={"mlem": np.full((BINS, LEVELS), 1e-6)}).pack())
     assert (arrays["raster.mlem"] == 1).all()
 
 
@@ -119,7 +104,7 @@ def test_view_of_paths_that_stand_still(value: float) -> None:
 
 
 def test_parts_may_be_left_out() -> None:
-    header, arrays = unpack(Scene(summary="Calls alone.", raster={"mlem": np.ones((4, 10))}).pack())
+    header, arrays = unpack(MAGIC, Scene(summary="Calls alone.", raster={"mlem": np.ones((4, 10))}).pack())
     assert header["dim"] == 0
     assert header["frames"] == 240
     assert list(arrays) == ["raster.mlem"]

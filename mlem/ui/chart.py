@@ -1,0 +1,138 @@
+"""Charts: Plotly figures that are updated in place, so that zoom and hidden series survive new data, with the house's look.
+
+``st.plotly_chart`` makes a new chart whenever the data change. Here Plotly's own file, from the package plotly, is served to
+the browser at an address that it may keep; what goes to a session is the figure alone.
+
+Colours are given by name, ``ink("em")`` or ``level_ink(3, 5)``, and are put in by the browser for its light or dark theme.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from importlib.metadata import version
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+import plotly
+import plotly.graph_objects as go
+import streamlit as st
+from plotly.io.json import to_json_plotly
+from streamlit.components.v1 import declare_component
+
+from mlem.checks import check_choice, check_integer, check_number
+from mlem.ui.palette import LIGHT, levels, palette
+from mlem.ui.payload import pack
+
+MAGIC = 0x4D4C4301  # "MLC" and the version of the format, 1
+HEIGHT = 440  # CSS pixels
+
+_REFERENCE = re.compile(r"var\(--(\w+?)(?:-(\d+)-(\d+))?(?:, ([\d.]+))?\)")
+_NAMES = tuple(name for name, value in vars(LIGHT).items() if isinstance(value, str))
+_here = Path(__file__).parent
+
+
+def ink(name: str, opacity: float = 1.0) -> str:
+    """A reference to a colour of the palette, by the name of its field, for use as a colour in a figure.
+
+    Raises ValueError for an unknown name, and for an opacity outside [0, 1].
+    """
+    _colour(f"var(--{name})", "light")
+    opacity = check_number("opacity", opacity, low=0.0, high=1.0)
+    return f"var(--{name})" if opacity == 1.0 else f"var(--{name}, {opacity:g})"
+
+
+def level_ink(level: int, count: int) -> str:
+    """A reference to the colour of level ``level`` of ``count``, counted from 1."""
+    return f"var(--level-{check_integer('level', level, high=count)}-{count})"
+
+
+def chart(figure: go.Figure, *, key: str, alt: str, height: int = HEIGHT) -> None:
+    """Show ``figure``, ``height`` CSS pixels high. ``alt`` says in a sentence what is to be seen.
+
+    Zoom and hidden series survive as long as ``figure.layout.uirevision`` stays the same (``key`` if the figure has none); a
+    series is known by its name. The figure's template is replaced by the house's.
+    """
+    _component(data=payload(figure, key=key, alt=alt, height=height), key=key)
+
+
+def payload(figure: go.Figure, *, key: str, alt: str, height: int) -> bytes:
+    """What the browser gets; raises ValueError for a colour that is not in the palette."""
+    spec, seen = figure.to_plotly_json(), Counter[str]()
+    for trace in spec["data"]:
+        seen[name := trace.get("name", "")] += 1
+        trace.setdefault("uid", f"series{crc32(name.encode())}-{seen[name]}")  # Plotly makes CSS selectors of it
+    spec["layout"] = {"uirevision": key, **spec["layout"], "template": {"layout": _TEMPLATE, "data": {}}}
+    text = to_json_plotly(spec)
+    names = {found.group(0) for found in _REFERENCE.finditer(text)}
+    header = {
+        "key": key,
+        "alt": alt,
+        "height": check_integer("height", height, low=100, high=4000),
+        "plotly": address(),
+        "colours": {name: [_colour(name, theme) for theme in ("light", "dark")] for name in sorted(names)},
+    }
+    return pack(MAGIC, header, {"figure": np.frombuffer(text.encode(), np.uint8)})
+
+
+def address() -> str:
+    """Where the browser finds Plotly. It changes with the version, so that what a browser has kept is never out of date."""
+    base = st.get_option("server.baseUrlPath").strip("/")
+    return f"{'/' + base if base else ''}/component/{_serve()}/plotly.min.js?{version('plotly')}"
+
+
+def script(*names: str) -> str:
+    """The files of one component's script, in order, as one text."""
+    return "\n".join((_here / name).read_text(encoding="utf-8") for name in names)
+
+
+@st.cache_resource(show_spinner=False)
+def _serve() -> str:
+    """Has the server offer the folder of Plotly's file. It has to be called in a session: a server without one has no such
+    addresses. The path is one of Streamlit's older kind of components, of which this is none."""
+    return declare_component("plotly", path=Path(plotly.__file__).with_name("package_data")).name
+
+
+def _colour(reference: str, theme: str) -> str:
+    """The colour that ``reference`` names, as #RRGGBB or rgba(…)."""
+    found = _REFERENCE.fullmatch(reference)
+    assert found is not None
+    name, level, count, opacity = found.groups()
+    if name == "level" and level:
+        colour = levels(int(count), theme)[int(level) - 1]
+    else:
+        colour = vars(palette(theme))[check_choice("a colour", name, _NAMES)]
+    if opacity is None:
+        return colour
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity})"
+
+
+_AXIS = {
+    "gridcolor": ink("grid"),
+    "linecolor": ink("muted"),
+    "tickfont": {"color": ink("muted")},
+    "title": {"font": {"color": ink("ink")}, "standoff": 12},
+    "zeroline": False,
+}
+_TEMPLATE = {
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "plot_bgcolor": "rgba(0,0,0,0)",
+    "font": {"color": ink("ink")},
+    "colorway": [ink("em"), ink("mlem"), ink("theory"), *(level_ink(level, 5) for level in range(1, 6))],
+    "colorscale": {"sequential": "Cividis", "sequentialminus": "Cividis"},
+    "margin": {"l": 72, "r": 24, "t": 36, "b": 60},
+    "xaxis": _AXIS,
+    "yaxis": _AXIS,
+    "hoverlabel": {"bgcolor": ink("panel"), "bordercolor": ink("muted"), "font": {"color": ink("ink")}},
+    "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceorder": "normal"},
+    "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": ink("muted"), "activecolor": ink("ink")},
+    "annotationdefaults": {"showarrow": False},
+}
+_component = st.components.v2.component(
+    "mlem_chart",
+    js=script("plot.js", "chart.js"),
+    css=script("chart.css"),
+    isolate_styles=False,  # Plotly puts its styles into the page
+)

@@ -1,0 +1,139 @@
+// What all of our charts share: the payload, Plotly (fetched once a browser), the theme, and a plot that is updated in place.
+
+const NARROW = 560; // CSS pixels
+const AXIS = /^[xy]axis\d*$/;
+
+function decode(data, magic) {
+  const bytes = data.byteOffset % 4 ? data.slice() : data;
+  const [found, length] = new Int32Array(bytes.buffer, bytes.byteOffset, 2);
+  if (found !== magic) throw new Error("chart: the payload is of another version; reload the page");
+  const content = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
+  const types = { int16: Int16Array, uint8: Uint8Array, float32: Float32Array };
+  content.arrays = Object.fromEntries(
+    content.arrays.map(({ name, type, shape, offset }) => {
+      const size = shape.reduce((a, b) => a * b, 1);
+      return [name, new types[type](bytes.buffer, bytes.byteOffset + 8 + length + offset, size)];
+    }),
+  );
+  return content;
+}
+
+// The library is large and never changes: whatever the browser's cache holds is right, as the address names the version. Each
+// component is a module of its own, so that the promise is kept where all of them find it.
+function plotly(address) {
+  window.mlemPlotly ??= (async () => {
+    const answer = await fetch(address, { cache: "force-cache" });
+    if (!answer.ok) throw new Error(`chart: ${address} answers ${answer.status}`);
+    const script = URL.createObjectURL(await answer.blob());
+    await import(script);
+    URL.revokeObjectURL(script);
+    return window.Plotly;
+  })();
+  window.mlemPlotly.catch(() => (window.mlemPlotly = undefined)); // the next update tries again
+  return window.mlemPlotly;
+}
+
+function isDark(element) {
+  // The browser reads any notation of a colour; its luminance tells the theme.
+  const ctx = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d");
+  ctx.fillStyle = getComputedStyle(element).getPropertyValue("--st-background-color").trim() || "#fff";
+  ctx.fillRect(0, 0, 1, 1);
+  const [red, green, blue] = ctx.getImageData(0, 0, 1, 1).data;
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue < 128;
+}
+
+// A plot in ``element``, drawn by ``figure(narrow)`` → {data, layout} whenever the data, the theme or the width changes. What the user
+// has zoomed to is kept here, since Plotly forgets it where the figure's own range changes; what is hidden is kept by Plotly. Both
+// as long as layout.uirevision stays the same. Nothing is drawn under a pressed finger.
+class Plot {
+  constructor(element, figure) {
+    Object.assign(this, { element, figure, view: {}, held: false, frame: 0, draws: 0, filename: "mlem" });
+    this.off = new AbortController();
+    const on = (target, events, act) => events.split(" ").forEach((e) => target.addEventListener(e, act, { signal: this.off.signal }));
+    on(element, "pointerdown", () => (this.held = true));
+    on(window, "pointerup pointercancel", () => ((this.held = false), this.redraw()));
+    on(matchMedia("(prefers-color-scheme: dark)"), "change", () => setTimeout(() => this.redraw(), 100));
+    on(element.parentElement, "keydown", (event) => event.target === element.parentElement && this.key(event));
+    this.sizes = new ResizeObserver(() => this.width !== element.clientWidth && this.redraw());
+    this.sizes.observe(element);
+  }
+
+  async load(address) {
+    this.library = await plotly(address);
+    this.config ??= this.settings(); // another object would be another plot
+    this.redraw();
+  }
+
+  // Once a frame, whatever has changed.
+  redraw() {
+    cancelAnimationFrame(this.frame);
+    this.frame = requestAnimationFrame(() => this.draw());
+  }
+
+  draw() {
+    this.width = this.element.clientWidth;
+    if (!this.library || !this.width || this.held) return;
+    const { data, layout } = this.figure(this.width < NARROW);
+    if (layout.uirevision !== this.revision) this.view = {};
+    this.revision = layout.uirevision;
+    this.draws += 1;
+    for (const name of new Set(["xaxis", "yaxis", ...Object.keys(layout).filter((key) => AXIS.test(key))]))
+      layout[name] = { ...layout[name], uirevision: this.draws, ...(this.view[name] && { range: this.view[name], autorange: false }) };
+    Object.assign(layout, { width: this.width, dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom" });
+    const first = this.draws === 1;
+    this.library.react(this.element, data, layout, this.config);
+    if (first) this.listen();
+    this.element.parentElement.dataset.draws = this.draws;
+  }
+
+  listen() {
+    this.element.on("plotly_relayout", (changes) => {
+      for (const [key, value] of Object.entries(changes)) {
+        const [, name, end] = key.match(/^([xy]axis\d*)\.range\[([01])\]$/) || [];
+        if (name) (this.view[name] ??= [...this.element.layout[name].range])[end] = value;
+      }
+      this.redraw();
+    });
+    this.element.on("plotly_doubleclick", () => this.reset());
+  }
+
+  reset() {
+    this.view = {};
+    this.redraw();
+  }
+
+  settings() {
+    const { Icons } = this.library;
+    const save = (format, icon, scale) => ({
+      name: format,
+      title: `Save as ${format.toUpperCase()}`,
+      icon,
+      click: (plot) => this.library.downloadImage(plot, { format, scale, filename: this.filename }),
+    });
+    const home = { name: "home", title: "Show all", icon: Icons.home, click: () => this.reset() };
+    const buttons = [["zoomIn2d", "zoomOut2d", home], [save("png", Icons.camera, 3), save("svg", Icons.disk, 1)]];
+    return { displaylogo: false, doubleClick: false, modeBarButtons: buttons };
+  }
+
+  // Arrows move the view, + and − zoom, 0 shows all.
+  key(event) {
+    const { xaxis, yaxis } = this.element.layout || {}, moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
+    const [right, up] = moves[event.key] || [0, 0], factor = { "+": 0.8, "=": 0.8, "-": 1.25 }[event.key] || 1;
+    if (!xaxis || event.ctrlKey || event.metaKey || event.altKey || (!right && !up && factor === 1 && event.key !== "0")) return;
+    const moved = ([low, high], by) => {
+      const middle = (low + high) / 2 + by * 0.1 * (high - low), half = (factor * (high - low)) / 2;
+      return [middle - half, middle + half];
+    };
+    this.view = event.key === "0" ? {} : { ...this.view, xaxis: moved(xaxis.range, right), yaxis: moved(yaxis.range, up) };
+    this.redraw();
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  destroy() {
+    this.off.abort();
+    this.sizes.disconnect();
+    cancelAnimationFrame(this.frame);
+    if (this.library) this.library.purge(this.element);
+  }
+}
