@@ -72,11 +72,13 @@ class BrownianPath:
 
 
 class RememberedPath(BrownianPath):
-    """A path that is kept in memory, for many runs on it; ``copies`` of it stand one after the other in the batch."""
+    """A path that is kept in memory, for many runs on it; ``copies`` of it stand one after the other in the batch. Their coins
+    are those of paths number ``first`` and on."""
 
-    def __init__(self, path: BrownianPath, copies: int = 1) -> None:
+    def __init__(self, path: BrownianPath, copies: int = 1, first: int | None = None) -> None:
         vars(self).update(vars(path))
         self.batch = path.batch * copies
+        self.first = path.first if first is None else first
         self._copies = copies
         if isinstance(path, RememberedPath):
             return
@@ -84,9 +86,9 @@ class RememberedPath(BrownianPath):
         for n, dW in enumerate(path.stream(path.steps)):
             torch.add(self._positions[n], dW, out=self._positions[n + 1])
 
-    def copies(self, copies: int) -> RememberedPath:
+    def copies(self, copies: int, *, first: int) -> RememberedPath:
         """The path ``copies`` times in one batch, sharing its memory."""
-        return RememberedPath(self, copies)
+        return RememberedPath(self, copies, first)
 
     def stream(self, steps: int) -> Iterator[Float[Tensor, "batch *shape"]]:
         """The increments, as differences of what is remembered: equal to the path's own up to rounding."""

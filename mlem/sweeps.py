@@ -1,17 +1,17 @@
 """Sweeps: many runs of both methods on the same paths, from which curves of cost against error are made.
 
-Nothing here depends on γ: a run has errors and counts of evaluations, and only prices turn these into costs. The probabilities of
-the ML-EM runs are power laws p_k = min(1, C·2^−sk) with several shapes s, among which each γ finds its own.
+Nothing here depends on γ: a run has errors and counts of evaluations, and only prices turn these into costs. The
+probabilities of the ML-EM runs are power laws p_k = min(1, C·2^−sk) with several shapes s, among which each γ finds its own.
 
 A sweep is a list of independent pieces. They give the same numbers in any order, so that a sweep can be stopped, gone on with,
-and shown while it grows.
+and shown while it grows. Nor does it matter which probabilities are run in one batch: each has coins of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor
 from mlem.brownian import BrownianPath, RememberedPath
 from mlem.errors import NonFiniteStep, squared_errors
 from mlem.hierarchy import Hierarchy
+from mlem.march import Report
 from mlem.planning import ErrorModel, divisor_near, measure, reference, steps_at
 from mlem.probabilities import error_order, power_law_within
 from mlem.sde import SDE
@@ -78,40 +79,53 @@ class Sweep:
         shaped_for: tuple[float, ...] = SHAPED_FOR,
         together: bool = True,
     ) -> None:
-        """``together``: all probabilities of a piece in one batch, which is quicker, but then seconds are those of a large batch;
-        one by one they compare with Euler–Maruyama's."""
+        """``together``: all probabilities of a piece in one batch, which is quicker, but then seconds are those of a large
+        batch; one by one they compare with Euler–Maruyama's."""
         self.sde, self.levels, self.firing, self.paths, self.seed = sde, levels, firing, paths, seed
         self._shaped_for, self._together = shaped_for, together
         self.model = measure(sde, levels, firing)
         self.pieces = _pieces(sde, self.model)
 
-    def run(self, piece: Piece) -> list[Run]:
-        """The runs of one piece; a run that leaves the finite numbers is left out."""
-        ground = _ground(self.sde, self.paths, self.seed)
+    @cached_property
+    def ground(self) -> Ground:
+        """What all runs share. It is kept with the sweep, for whoever works on many sweeps by turns."""
+        return _ground(self.sde, self.paths, self.seed)
+
+    def work(self, piece: Piece) -> int:
+        """How much a piece is, in steps of a run."""
+        return piece.steps * (1 if piece.method == "em" else len(self._shaped_for) * len(_KICKS_SPREAD))
+
+    def run(self, piece: Piece, report: Report | None = None) -> list[Run]:
+        """The runs of one piece; a run that leaves the finite numbers is left out. ``report`` is called while it works, and may
+        raise to cancel."""
         try:
-            return self._euler(piece, ground) if piece.method == "em" else self._multilevel(piece, ground)
+            return self._euler(piece, report) if piece.method == "em" else self._multilevel(piece, report)
         except NonFiniteStep:
             return []
 
     def __iter__(self) -> Iterator[list[Run]]:
         return (self.run(piece) for piece in self.pieces)
 
-    def _euler(self, piece: Piece, ground: Ground) -> list[Run]:
-        level = self.levels[piece.levels - 1]
-        done = euler_maruyama(self.sde, level, steps=piece.steps, path=ground.path, initial=ground.initial)
+    def _euler(self, piece: Piece, report: Report | None) -> list[Run]:
+        level, ground = self.levels[piece.levels - 1], self.ground
+        done = euler_maruyama(self.sde, level, steps=piece.steps, path=ground.path, initial=ground.initial, report=report)
         evaluations = np.zeros(len(self.levels))
         evaluations[piece.levels - 1] = piece.steps
         squared = squared_errors(done.final, ground.end)
         return [Run(piece, 0.0, (1.0,), evaluations, done.seconds / self.paths, done.final, squared)]
 
-    def _multilevel(self, piece: Piece, ground: Ground) -> list[Run]:
+    def _multilevel(self, piece: Piece, report: Report | None) -> list[Run]:
         choices = list(_probabilities(self.model, self.firing, piece, self._shaped_for))
-        batches = [choices] if self._together else [[choice] for choice in choices]
-        return [run for batch in batches for run in self._batch(piece, ground, batch)]
+        size = len(choices) if self._together else 1
+        starts = range(0, len(choices), size)
+        return [run for start in starts for run in self._batch(piece, choices[start : start + size], start, report)]
 
-    def _batch(self, piece: Piece, ground: Ground, choices: list[tuple[float, tuple[float, ...]]]) -> list[Run]:
-        """Several probabilities at once: a copy of the paths for each, with coins of its own."""
-        top, steps = piece.levels, piece.steps
+    def _batch(
+        self, piece: Piece, choices: list[tuple[float, tuple[float, ...]]], start: int, report: Report | None
+    ) -> list[Run]:
+        """Several probabilities at once, number ``start`` of the piece and on: a copy of the paths for each, with coins of its
+        own."""
+        top, steps, ground = piece.levels, piece.steps, self.ground
         copies, paths = len(choices), self.paths
         p = torch.tensor([choice for _, choice in choices], dtype=torch.float64).repeat_interleave(paths, dim=0)
         done = multilevel_euler_maruyama(
@@ -119,11 +133,12 @@ class Sweep:
             self.levels[:top],
             p.T.unsqueeze(0),
             steps=steps,
-            path=ground.path.copies(copies),
+            path=ground.path.copies(copies, first=start * paths),
             initial=ground.initial.repeat(copies, *(1 for _ in self.sde.shape)),
             firing=self.firing,
             draws="per-path",
             seed=self.seed,
+            report=report,
         )
         ends = done.final.view(copies, paths, *self.sde.shape)
         counts = done.ledger.by_coins.reshape(top, copies, -1).mean(2)
