@@ -31,7 +31,8 @@ GAMMA_LOW, GAMMA_HIGH = 0.25, 8.0
 MAX_LEVELS = 10
 
 _WAVES = 4  # plane waves in a residual
-_CALIBRATION_NUMBERS = 4096  # paths × coordinates of the pilot, several times those of a measurement
+_CALIBRATION_NUMBERS = 4096  # paths × coordinates of the pilot
+_CALIBRATION_PATHS = 1024  # several times those of a measurement, where four times the numbers suffice for that
 _CALIBRATION_PASSES = 16
 _CALIBRATION_TOLERANCE = 2e-4  # less than the intervals of a measurement on a few hundred paths
 _FINER = 4  # times the rough resolution: where the step's error is nearly gone
@@ -91,7 +92,8 @@ class _Pilot:
     """Paths on which the error at T that a perturbation of the drift causes is measured, at the SDE's rough resolution."""
 
     def __init__(self, sde: SDE, seed: int) -> None:
-        batch = max(64, _CALIBRATION_NUMBERS // sde.numel)
+        numbers = _CALIBRATION_NUMBERS
+        batch = max(64, numbers // sde.numel, min(_CALIBRATION_PATHS, 4 * numbers // sde.numel))
         self._sde = sde
         self._path = BrownianPath(batch, sde.shape, _FINER * sde.resolution, sde.horizon, seed)
         self._initial = sde.initial(batch, seed)
@@ -172,6 +174,13 @@ def spectral_hierarchy(*, gamma: float, levels: int = 6, seed: int = 0) -> Hiera
     unit = 2.0**gamma / counts[0]
     f, drifts = _spectral_drifts(counts, tails, gamma, seed)
     return Hierarchy([Level(d, count * unit) for d, count in zip(drifts, counts, strict=True)], sde=_spectral_sde(f))
+
+
+def spectral_twins(levels: Hierarchy) -> Hierarchy:
+    """A spectral hierarchy whose drifts, and that of its SDE, are the same functions without the work: for references, pilots
+    and plans. Nothing that is timed may run on it."""
+    sde = _spectral_sde(as_series(levels.sde.drift))
+    return Hierarchy([Level(as_series(level.drift), level.cost) for level in levels], sde=sde)
 
 
 def most_spectral_levels(gamma: float) -> int:
