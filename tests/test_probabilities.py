@@ -16,7 +16,7 @@ from torch import Tensor
 import mlem
 from mlem.firing import as_probabilities
 from mlem.ledger import Firing, expected_evaluations
-from mlem.probabilities import call_prices, error_order, pilot, water_filling
+from mlem.probabilities import call_prices, error_order, pilot, power_law_within, water_filling
 
 KINDS = ("bernoulli", "systematic", "nested", "held", "poisson")
 RATE, HORIZON = 1.5, 1.5
@@ -231,6 +231,27 @@ def test_an_entry_without_effect_still_has_a_probability() -> None:
 def test_water_filling_takes_one_budget_and_positive_numbers(options: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(words)):
         water_filling(**{"effect": np.ones(2), "price": np.ones(2), **options})  # type: ignore[arg-type]
+
+
+# ── the power law within a budget
+
+
+@given(market=markets(), decay=st.floats(0.5, 5.0), share=st.floats(1e-3, 10.0))
+def test_the_power_law_within_an_error_uses_it_up(market: Market, decay: float, share: float) -> None:
+    effect, _, order = market
+    error = share * float(effect.sum())
+    raw = power_law_within(effect, decay, error, order)
+    np.testing.assert_allclose(raw[1:] / raw[:-1], 2**-decay, rtol=1e-9)
+    assert excess(np.minimum(1.0, raw), effect, order) == pytest.approx(error, rel=1e-3)
+
+
+def test_the_power_law_within_an_error_is_the_papers() -> None:
+    effect, gamma = np.array([3.0, 0.5, 0.1, 0.02]), 2.5
+    raw = power_law_within(effect, 1 + gamma / 2, 0.3, 1)
+    constant = float(raw[0]) * 2 ** (1 + gamma / 2)
+    p = mlem.power_law(gamma, constant)(LEVELS[:4], 1).numpy()
+    assert p.tolist() == pytest.approx(np.minimum(1.0, raw).tolist())
+    assert excess(p, effect, 1) == pytest.approx(0.3, rel=1e-4)
 
 
 # ── the pilot
