@@ -9,7 +9,7 @@ and shown while it grows. Nor does it matter which probabilities are run in one 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -65,6 +65,15 @@ class Run:
     squared: Float[np.ndarray, " paths"]
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Runs of a sweep, and what it takes to judge them: the measured terms of the error, and whether the reference is exact."""
+
+    exact: bool
+    model: ErrorModel
+    runs: tuple[Run, ...]
+
+
 class Sweep:
     """Both methods on ``paths`` shared paths of one SDE."""
 
@@ -78,18 +87,28 @@ class Sweep:
         seed: int,
         shaped_for: tuple[float, ...] = SHAPED_FOR,
         together: bool = True,
+        twins: Hierarchy | None = None,
     ) -> None:
         """``together``: all probabilities of a piece in one batch, which is quicker, but then seconds are those of a large
-        batch; one by one they compare with Euler–Maruyama's."""
+        batch; one by one they compare with Euler–Maruyama's. ``twins``: the levels as cheap functions, for what is not timed."""
         self.sde, self.levels, self.firing, self.paths, self.seed = sde, levels, firing, paths, seed
         self._shaped_for, self._together = shaped_for, together
-        self.model = measure(sde, levels, firing)
+        self.model = measure(sde, twins or levels, firing)
         self.pieces = _pieces(sde, self.model)
 
     @cached_property
     def ground(self) -> Ground:
         """What all runs share. It is kept with the sweep, for whoever works on many sweeps by turns."""
         return _ground(self.sde, self.paths, self.seed)
+
+    @property
+    def exact(self) -> bool:
+        """Whether errors are against the exact solution."""
+        return self.sde.exact is not None
+
+    def part(self, runs: Iterable[Run]) -> Part:
+        """``runs`` with what it takes to judge them."""
+        return Part(self.exact, self.model, tuple(runs))
 
     def work(self, piece: Piece) -> int:
         """How much a piece is, in steps of a run."""

@@ -20,8 +20,8 @@ from mlem.experiments.result import Result, Row, unexported
 from mlem.frontier import UNITS, Envelope, Runs, breakeven, cautions, envelope, exponent, prices, speedup
 from mlem.march import Report
 from mlem.planning import ErrorModel
-from mlem.sweeps import FIRINGS, Run, Sweep
-from mlem.synthetic import most_spectral_levels, spectral_hierarchy, synthetic_hierarchy
+from mlem.sweeps import FIRINGS, Part, Run, Sweep
+from mlem.synthetic import most_spectral_levels, spectral_hierarchy, spectral_twins, synthetic_hierarchy
 
 KINDS = {"synthetic": "Synthetic: price declared", "spectral": "Spectral: work really done"}
 TARGETS = 25
@@ -74,12 +74,14 @@ class ConvergenceParams(Params):
         """The sweep, not yet run. That of a synthetic hierarchy is the same for every γ."""
         if self.kind == "spectral":
             levels = spectral_hierarchy(gamma=self.gamma, levels=self.levels)
-            shaped_for: dict[str, Any] = {"shaped_for": (self.gamma,), "together": False}
+            twins = spectral_twins(levels)
+            sde = twins.sde
+            special: dict[str, Any] = {"shaped_for": (self.gamma,), "together": False, "twins": twins}
         else:
             sde = mlem.problems.get(self.sde)
             levels = synthetic_hierarchy(sde, gamma=1.0, levels=self.levels, residual=self.residual)
-            shaped_for = {}
-        return Sweep(levels.sde, levels, firing=self.firing, paths=self.paths, seed=self.seed, **shaped_for)
+            special = {}
+        return Sweep(sde, levels, firing=self.firing, paths=self.paths, seed=self.seed, **special)
 
     def targets(self) -> Float[np.ndarray, " targets"]:
         """The errors at which frontiers are read and exponents fitted."""
@@ -152,7 +154,7 @@ def run(params: ConvergenceParams, report: Report | None = None) -> ConvergenceR
     return judge(params, sweep, runs)
 
 
-def judge(params: ConvergenceParams, sweep: Sweep, runs: Sequence[Run]) -> ConvergenceResult:
+def judge(params: ConvergenceParams, sweep: Sweep | Part, runs: Sequence[Run]) -> ConvergenceResult:
     """Curves from the runs there are, which may be part of a sweep. Raises ValueError before both methods have a run."""
     sides = {method: [run for run in runs if run.piece.method == method] for method in ("em", "mlem")}
     if not all(sides.values()):
@@ -172,7 +174,7 @@ def judge(params: ConvergenceParams, sweep: Sweep, runs: Sequence[Run]) -> Conve
         breakeven=breakeven(envelopes["em"], envelopes["mlem"]),
         speedup=tuple((t, ratio) for t, ratio in ratios if ratio is not None),
         runs=tuple(row for method in sides for row in _rows(sides[method], prices(priced[method], params.unit, params.gamma))),
-        reference="exact solution" if sweep.sde.exact is not None else "Euler–Maruyama, 20,160 steps of the true drift",
+        reference="exact solution" if sweep.exact else "Euler–Maruyama, 20,160 steps of the true drift",
         em_runs=priced["em"],
         mlem_runs=priced["mlem"],
     )
