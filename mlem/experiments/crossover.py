@@ -1,0 +1,152 @@
+"""Crossover: when does it pay? One sweep, priced for every γ: exponents, cost by level, and a map of speed-ups."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from mlem import theory
+from mlem.errors import Estimate
+from mlem.experiments import fields
+from mlem.experiments.convergence import ConvergenceParams, gather
+from mlem.experiments.experiment import Experiment
+from mlem.experiments.params import Params, integer, number
+from mlem.experiments.result import Result, Row
+from mlem.frontier import Envelope, Runs, envelope, exponent, prices, shares
+from mlem.march import Report
+from mlem.sweeps import FIRINGS, Part, Run
+
+GAMMAS = tuple(np.arange(0.5, 5.01, 0.25).tolist())
+MAP_EPSILONS = 13
+
+
+@dataclass(frozen=True)
+class CrossoverParams(Params):
+    """Which sweep is priced. Every γ is; ``gamma`` is the one that is looked at."""
+
+    sde: str = fields.sde("forced-ou")
+    gamma: float = fields.gamma()
+    epsilon: float = number(
+        0.01,
+        low=0.005,
+        high=0.1,
+        offered=(0.005, 0.01, 0.02, 0.05),
+        label="Error ε",
+        help="At which the cost is split by level.",
+    )
+    firing: str = fields.firing(FIRINGS)
+    levels: int = fields.levels(9, "Levels on offer; both methods choose among them.", low=4)
+    residual: str = fields.residual()
+    paths: int = integer(
+        128, low=32, high=1024, offered=(64, 128, 256, 512), label="Paths", help="Shared by all runs; more make bands narrower."
+    )
+    seed: int = fields.seed("Of the initial states, the noise and the coins.")
+
+    def swept(self) -> ConvergenceParams:
+        """The sweep that is priced: the one that Error vs compute shows."""
+        return ConvergenceParams(
+            sde=self.sde,
+            firing=self.firing,
+            levels=self.levels,
+            residual=self.residual,
+            paths=self.paths,
+            seed=self.seed,
+        )
+
+
+@dataclass(frozen=True)
+class AtGamma:
+    """Both exponents at one γ, fitted and in theory, and each level's share of ML-EM's cost at ε (empty if not reached)."""
+
+    gamma: float
+    em: Estimate
+    mlem: Estimate
+    em_theory: float
+    mlem_theory: float
+    shares: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class CrossoverResult(Result):
+    """``map``: EM's cost over ML-EM's, by γ (rows) and ε (columns, ``epsilons``), None where one does not reach ε."""
+
+    epsilon: float
+    points: tuple[AtGamma, ...]
+    epsilons: tuple[float, ...]
+    map: tuple[tuple[float | None, ...], ...]
+
+    def rows(self) -> list[Row]:
+        """One line per γ."""
+        return [
+            {
+                "gamma": p.gamma,
+                "EM": p.em.value,
+                "EM low": p.em.low,
+                "EM high": p.em.high,
+                "EM theory": p.em_theory,
+                "ML-EM": p.mlem.value,
+                "ML-EM low": p.mlem.low,
+                "ML-EM high": p.mlem.high,
+                "ML-EM theory": p.mlem_theory,
+                "finest share": p.shares[-1] if p.shares else math.nan,
+                "coarsest share": p.shares[0] if p.shares else math.nan,
+            }
+            for p in self.points
+        ]
+
+    def summary(self) -> str:
+        """Where the exponents bend."""
+        low, high = self.points[0], self.points[-1]
+        return (
+            f"From γ = {low.gamma:g} to {high.gamma:g}, EM's exponent goes from {low.em.value:.3f} to {high.em.value:.3f} "
+            f"(theory γ + 1), ML-EM's from {low.mlem.value:.3f} to {high.mlem.value:.3f} (theory max(γ, 1 + γ/2), "
+            f"with its kink at γ = 2)."
+        )
+
+
+def run(params: CrossoverParams, report: Report | None = None) -> CrossoverResult:
+    """Runs the sweep, then prices it for every γ."""
+    sweep, runs = params.swept().sweep(), list[Run]()
+    for n, piece in enumerate(sweep.pieces, start=1):
+        runs += sweep.run(piece)
+        if report:
+            report(n / len(sweep.pieces))
+    return judge(params, sweep.part(runs))
+
+
+def judge(params: CrossoverParams, part: Part) -> CrossoverResult:
+    """Exponents, shares and map from the runs there are."""
+    em, ml = (gather([run_ for run_ in part.runs if run_.piece.method == method]) for method in ("em", "mlem"))
+    targets = params.swept().targets()
+    columns = np.geomspace(targets[0], targets[-1], MAP_EPSILONS)
+    points, rows = [], []
+    for gamma in GAMMAS:
+        both = [envelope(side, prices(side, "cost", gamma), targets) for side in (em, ml)]
+        points.append(_at_gamma(gamma, both, ml, params.epsilon))
+        rows.append(_ratios(both, columns))
+    return CrossoverResult(params.epsilon, tuple(points), tuple(columns.tolist()), tuple(rows))
+
+
+def _at_gamma(gamma: float, both: Sequence[Envelope], ml: Runs, epsilon: float) -> AtGamma:
+    split = shares(ml, gamma, np.array([epsilon]))[0]
+    used = split[: int(np.flatnonzero(split > 0).max()) + 1] if np.isfinite(split).all() else split[:0]
+    return AtGamma(
+        gamma=gamma,
+        em=exponent(both[0]),
+        mlem=exponent(both[1]),
+        em_theory=theory.em_exponent(gamma),
+        mlem_theory=theory.mlem_exponent(gamma),
+        shares=tuple(used.tolist()),
+    )
+
+
+def _ratios(both: Sequence[Envelope], columns: Float[np.ndarray, " epsilons"]) -> tuple[float | None, ...]:
+    logs = [np.interp(np.log(columns), np.log(curve.targets), np.log(curve.costs)) for curve in both]
+    return tuple(float(math.exp(e - m)) if np.isfinite(e - m) else None for e, m in zip(*logs, strict=True))
+
+
+EXPERIMENT = Experiment("crossover", "When does it pay? One sweep, priced for every γ.", CrossoverParams, run)
