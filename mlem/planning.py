@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 
 import numpy as np
 import torch
@@ -24,10 +24,10 @@ from torch import Tensor
 
 from mlem.brownian import BrownianPath
 from mlem.errors import NonFiniteStep
-from mlem.hierarchy import Hierarchy, Level
+from mlem.hierarchy import Hierarchy
 from mlem.ledger import Firing, expected_evaluations
 from mlem.probabilities import call_prices, error_order, power_law_within, water_filling
-from mlem.sde import SDE
+from mlem.sde import SDE, Drift
 from mlem.solvers import euler_maruyama, multilevel_euler_maruyama
 
 FINE_GRIDS = (5040, 10080, 20160, 40320)
@@ -151,7 +151,7 @@ class Trials:
         return (final - (self.end if against is None else against)).square().flatten(1).mean(1)
 
 
-@cache
+@lru_cache(maxsize=64)
 def trials(sde: SDE, fine: int) -> Trials:
     """The trials of ``sde`` on ``fine``; made once."""
     return Trials(sde, fine)
@@ -225,19 +225,20 @@ def plan_euler(sde: SDE, levels: Hierarchy, model: ErrorModel, epsilon: float) -
             suggestions.append((steps * levels.costs[k], k, steps))
     if not suggestions:
         raise Unreachable(epsilon, 1.2 * float(model.bias.min()))
-    found = [(k, _fewest_steps(sde, levels[k], steps, epsilon)) for _, k, steps in sorted(suggestions)[:2]]
+    found = [(k, _fewest_steps(sde, levels[k].drift, steps, epsilon)) for _, k, steps in sorted(suggestions)[:2]]
     k, steps = min(found, key=lambda plan: plan[1] * levels.costs[plan[0]])
     return EulerPlan(k + 1, steps)
 
 
-def _fewest_steps(sde: SDE, level: Level, guess: float, epsilon: float) -> int:
-    """The number of steps whose RMSE in trials is nearest to ε, on the first branch from below."""
+@lru_cache(maxsize=1024)
+def _fewest_steps(sde: SDE, drift: Drift, guess: float, epsilon: float) -> int:
+    """The number of steps whose RMSE in trials is nearest to ε, on the first branch from below. It does not depend on γ."""
 
     def error(wanted: float) -> float:
         steps = allowed_steps(sde, wanted)
         pilot = trials(sde, reference_grid(sde, steps))
         try:
-            end = euler_maruyama(sde, level, steps=steps, path=pilot.path, initial=pilot.initial).final
+            end = euler_maruyama(sde, drift, steps=steps, path=pilot.path, initial=pilot.initial).final
         except NonFiniteStep:
             return 1e3 * epsilon
         return float(pilot.squared(end).mean().sqrt())

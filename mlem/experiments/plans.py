@@ -22,7 +22,9 @@ from mlem.synthetic import synthetic_hierarchy
 RULES = {"optimal": "Optimal: measured √(v/c)", "power-law": "Power law: C·2^−(1+γ/2)k"}
 LEVELS, RESIDUAL = 8, "nested"
 EPSILONS = (0.1, 0.05, 0.02, 0.01)
-STORED_FIRINGS = ("bernoulli", "systematic", "nested", "held")  # planning Poisson events takes long
+GAMMA = 2.5
+STORED_FOR_ALL = (("bernoulli", "optimal"), ("systematic", "optimal"))  # γ; planning Poisson events takes too long
+STORED = (*STORED_FOR_ALL, ("nested", "optimal"), ("held", "optimal"), ("bernoulli", "power-law"))
 
 _STORE = Path(__file__).with_name("plans.json")
 _HIERARCHY_SEED = 0
@@ -62,9 +64,8 @@ class Question:
         return (
             not self.options
             and (self.levels, self.residual) == (LEVELS, RESIDUAL)
-            and self.firing in STORED_FIRINGS
-            and (self.rule == "optimal" or self.firing == "bernoulli")
-            and self.gamma in GAMMAS
+            and self.gamma in (GAMMAS if (self.firing, self.rule) in STORED_FOR_ALL else [GAMMA])
+            and (self.firing, self.rule) in STORED
             and self.epsilon in EPSILONS
         )
 
@@ -103,8 +104,8 @@ def _model(sde: SDE, levels: int, residual: str, firing: str) -> ErrorModel:
 def offered() -> Iterator[Question]:
     """Every question that the store answers."""
     for sde in mlem.problems.names():
-        for rule, firing in [("optimal", firing) for firing in STORED_FIRINGS] + [("power-law", "bernoulli")]:
-            for gamma in GAMMAS:
+        for firing, rule in STORED:
+            for gamma in GAMMAS if (firing, rule) in STORED_FOR_ALL else [GAMMA]:
                 for epsilon in EPSILONS:
                     yield Question(sde, gamma, epsilon, firing, rule)
 

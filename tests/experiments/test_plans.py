@@ -11,9 +11,9 @@ from mlem.experiments.plans import Question, _stored, make_plans, offered, plans
 SAMPLE = [
     Question("forced-ou", 2.5, 0.02),
     Question("ornstein-uhlenbeck", 1.0, 0.05, "systematic"),
-    Question("double-well", 4.0, 0.05, "nested"),
-    Question("gaussian-flow", 2.0, 0.02, "held"),
-    Question("ornstein-uhlenbeck", 3.0, 0.02, rule="power-law"),
+    Question("double-well", 2.5, 0.05, "nested"),
+    Question("gaussian-flow", 2.5, 0.02, "held"),
+    Question("ornstein-uhlenbeck", 2.5, 0.02, rule="power-law"),
     Question("mixture-flow", 0.5, 0.1),
 ]
 
