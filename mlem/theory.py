@@ -1,7 +1,7 @@
 """Exponents of cost in 1/ε, and costs predicted with constants that were measured (method, sections 3 and 4).
 
-Three thresholds are kept apart: the break-even ε at a given γ, which constants decide; the kink of ML-EM's exponent at γ = 2; and
-the independence of ML-EM's cost from the step size above it.
+Three thresholds are kept apart: the break-even ε at a given γ, which constants decide; the kink of ML-EM's exponent at γ = 2;
+and the independence of ML-EM's cost from the step size above it.
 """
 
 from __future__ import annotations
