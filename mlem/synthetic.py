@@ -146,9 +146,9 @@ def _perturbed(f: Drift, g: Drift, amplitude: float) -> Drift:
 MAX_MODES = 2**20
 _FIRST_MODES = 8
 _NUMBERS_AT_ONCE = 2**18  # of modes × paths: what stays in the cache
-_SURROGATE_MODES = 64
+_SURROGATE_MODES = 16
 _SPECTRAL_SIZE = 2.5  # Σ a_j
-_CORRECTIONS = 2
+_CORRECTIONS = 3
 _CORRECTION_PATHS = 512  # for ratios of errors on the same paths
 _WIDE, _NODES = 8.0, 64  # paths stay within 13 of their standard deviations
 
