@@ -57,8 +57,8 @@ class Solution:
 
 class Tally:
     """Turns weights into lists of what to evaluate, and counts the evaluations: their sums over coins are in ``calls``, those
-    over time in ``by_coins`` (levels, coins). ``shared``: whether the batch has one set of coins, so that weights are numbers and
-    not one for each path."""
+    over time in ``by_coins`` (levels, coins). ``shared``: whether the batch has one set of coins, so that weights are numbers
+    and not one for each path."""
 
     def __init__(self, levels: int, like: Tensor, shared: bool) -> None:
         self._levels, self._like, self._shared = levels, like, shared
