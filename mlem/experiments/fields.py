@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import mlem
 from mlem.experiments.params import choice, integer, number
-from mlem.synthetic import GAMMA_HIGH, GAMMA_LOW, MAX_LEVELS, RESIDUALS
+from mlem.synthetic import GAMMA_HIGH, GAMMA_LOW, MAX_LEVELS, RESIDUALS, most_spectral_levels
 
 GAMMAS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
 """The stops of a control for γ."""
@@ -23,10 +23,24 @@ FIRINGS = {
 }
 
 
-def sde(default: str, help: str = "The equation dX = f(X, t) dt + s(t) dW whose paths are wanted.") -> Any:
-    """The problem, by name."""
+def sde(
+    default: str,
+    help: str = "The equation dX = f(X, t) dt + s(t) dW whose paths are wanted.",
+    more: Mapping[str, str] | None = None,
+) -> Any:
+    """The problem, by name; ``more`` are names and titles of what is no problem of its own."""
     titles = {name: mlem.problems.get(name).title for name in mlem.problems.names()}
-    return choice(default, choices=titles, label="SDE", help=help)
+    return choice(default, choices=titles | dict(more or {}), label="SDE", help=help)
+
+
+def mend_spectral_levels(values: Mapping[str, Any], gamma: float, levels: int) -> tuple[dict[str, Any], list[str]]:
+    """Leaves out levels that a spectral hierarchy cannot have; ``gamma`` and ``levels`` stand in where ``values`` has none."""
+    gamma, levels = values.get("gamma", gamma), values.get("levels", levels)
+    most = most_spectral_levels(gamma)
+    if levels <= most:
+        return dict(values), []
+    notice = f"levels takes an integer from 1 to {most} for spectral levels with gamma {gamma:g}. It is now {most}."
+    return {**values, "levels": most}, [notice]
 
 
 def gamma(default: float = 2.5) -> Any:

@@ -17,10 +17,11 @@ from mlem.experiments.fields import GAMMAS
 from mlem.hierarchy import Hierarchy
 from mlem.planning import ErrorModel, EulerPlan, MultilevelPlan, measure, plan_euler, plan_multilevel
 from mlem.sde import SDE
-from mlem.synthetic import synthetic_hierarchy
+from mlem.synthetic import spectral_hierarchy, spectral_twins, synthetic_hierarchy
 
 RULES = {"optimal": "Optimal: measured √(v/c)", "power-law": "Power law: C·2^−(1+γ/2)k"}
 LEVELS, RESIDUAL = 8, "nested"
+SPECTRAL = "spectral"
 EPSILONS = (0.1, 0.05, 0.02, 0.01)
 GAMMA = 2.5
 STORED_FOR_ALL = (("bernoulli", "optimal"), ("systematic", "optimal"))  # γ; planning Poisson events takes too long
@@ -32,7 +33,8 @@ _HIERARCHY_SEED = 0
 
 @dataclass(frozen=True)
 class Question:
-    """What is to be planned: the cheapest way to an RMSE of ``epsilon``."""
+    """What is to be planned: the cheapest way to an RMSE of ``epsilon``, on the problem ``sde`` with synthetic levels, or on
+    ``SPECTRAL``, an equation whose levels do the work that they are priced at."""
 
     sde: str
     gamma: float
@@ -45,10 +47,18 @@ class Question:
 
     def problem(self) -> SDE:
         """The SDE."""
+        if self.sde == SPECTRAL:
+            return self.quick_hierarchy().sde
         return mlem.problems.get(self.sde, **dict(self.options))
 
     def hierarchy(self) -> Hierarchy:
         """The levels."""
+        return _spectral(self.gamma, self.levels)[0] if self.sde == SPECTRAL else self.quick_hierarchy()
+
+    def quick_hierarchy(self) -> Hierarchy:
+        """The levels, or twins of them that do no more work than they must: for plans and references."""
+        if self.sde == SPECTRAL:
+            return _spectral(self.gamma, self.levels)[1]
         return synthetic_hierarchy(
             self.problem(), gamma=self.gamma, levels=self.levels, residual=self.residual, seed=_HIERARCHY_SEED
         )
@@ -87,8 +97,12 @@ def plans(question: Question) -> Plans:
 @lru_cache(maxsize=512)
 def make_plans(question: Question) -> Plans:
     """Plans by pilot and trial. Raises Unreachable where the levels cannot meet the target."""
-    sde, levels = question.problem(), question.hierarchy()
-    model = _model(sde, question.levels, question.residual, question.firing)
+    sde, levels = question.problem(), question.quick_hierarchy()
+    model = (
+        _model(sde, levels, question.firing)
+        if question.sde == SPECTRAL
+        else _synthetic_model(sde, question.levels, question.residual, question.firing)
+    )
     em = plan_euler(sde, levels, model, question.epsilon)
     paper = question.gamma if question.rule == "power-law" else None
     multilevel = plan_multilevel(sde, levels, model, question.epsilon, firing=question.firing, beside=em.steps, gamma=paper)
@@ -96,9 +110,25 @@ def make_plans(question: Question) -> Plans:
 
 
 @lru_cache(maxsize=64)
-def _model(sde: SDE, levels: int, residual: str, firing: str) -> ErrorModel:
+def _model(sde: SDE, levels: Hierarchy, firing: str) -> ErrorModel:
+    return measure(sde, levels, firing)
+
+
+def _synthetic_model(sde: SDE, levels: int, residual: str, firing: str) -> ErrorModel:
     """The measured error terms: they do not depend on γ, which only prices."""
-    return measure(sde, synthetic_hierarchy(sde, gamma=1.0, levels=levels, residual=residual, seed=_HIERARCHY_SEED), firing)
+    return _model(sde, _unpriced(sde, levels, residual), firing)
+
+
+@lru_cache(maxsize=64)
+def _unpriced(sde: SDE, levels: int, residual: str) -> Hierarchy:
+    return synthetic_hierarchy(sde, gamma=1.0, levels=levels, residual=residual, seed=_HIERARCHY_SEED)
+
+
+@lru_cache(maxsize=4)
+def _spectral(gamma: float, levels: int) -> tuple[Hierarchy, Hierarchy]:
+    """The levels and their twins."""
+    real = spectral_hierarchy(gamma=gamma, levels=levels, seed=_HIERARCHY_SEED)
+    return real, spectral_twins(real)
 
 
 def offered() -> Iterator[Question]:
