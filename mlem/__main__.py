@@ -1,5 +1,6 @@
 """``python -m mlem EXPERIMENT [--option value …] [--json FILE|-] [--csv FILE]``: every page's headless twin.
 
+``python -m mlem plans`` and ``python -m mlem store`` rebuild what ships with the package: plans for races, and finished sweeps.
 Progress goes to stderr, the result to stdout. Exit status 0; 2 for bad input, told in one line; 130 when interrupted.
 """
 
@@ -8,19 +9,20 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 
 import mlem
 from mlem.errors import NonFiniteStep
-from mlem.experiments import experiment, plans
+from mlem.experiments import experiment, plans, store
 from mlem.experiments.experiment import Experiment
 from mlem.experiments.params import Spec, in_words, to_key
 from mlem.experiments.result import to_csv, to_json, to_text, write
 
 _BAR = 40  # characters
 BAD_INPUT, INTERRUPTED = 2, 130
+_REBUILDS = {"plans": plans, "store": store}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,13 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     parser = _Parser(prog="python -m mlem", description=mlem.__doc__)
-    parser.add_argument("experiment", choices=(*experiment.NAMES, "plans"), help="what to run; each has its own --help")
+    parser.add_argument("experiment", choices=(*experiment.NAMES, *_REBUILDS), help="what to run; each has its own --help")
     parser.add_argument("--version", action="version", version=mlem.__version__)
     name = parser.parse_args(arguments[:1]).experiment
     torch.set_num_threads(1)  # the states are small: a second thread costs more than it brings
     try:
-        if name == "plans":
-            return _rebuild_plans()
+        if name in _REBUILDS:
+            return _rebuild(_REBUILDS[name].rebuild())
         return _run(experiment.get(name), arguments[1:])
     except (ValueError, NonFiniteStep) as error:
         print(f"python -m mlem {name}: {error}", file=sys.stderr)
@@ -94,8 +96,8 @@ def _report(done: float) -> None:
         print(f"\r{'█' * filled}{'░' * (_BAR - filled)} {done:4.0%}", end=end, file=sys.stderr, flush=True)
 
 
-def _rebuild_plans() -> int:
-    for done in plans.rebuild():
+def _rebuild(progress: Iterator[float]) -> int:
+    for done in progress:
         _report(done)
     return 0
 

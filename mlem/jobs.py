@@ -205,12 +205,14 @@ class Abandoned(BaseException):
     """Raised in sliced work that is not wanted any more. No error: nothing should catch it but to clean up."""
 
 
-def sliced(work: Callable[[Callable[[float], None]], T], seconds: float = SLICE) -> Generator[float, None, T]:
+def sliced(
+    work: Callable[[Callable[[float], None]], T], *, begin: float = 0.0, end: float = 1.0, seconds: float = SLICE
+) -> Generator[tuple[float, None], None, T]:
     """Cuts ``work(report)``, which calls ``report`` with the fraction done every now and then, into slices of ``seconds``.
 
-    Yields the fraction after each slice and returns what the work returns. The work has a thread of its own that stands still
-    between slices, inside ``report``; there :class:`Abandoned` is raised if the generator is closed. An exception of the work
-    is raised by the generator.
+    Yields a step for each, of a job that the work brings from ``begin`` to ``end``, and returns what the work returns. The work
+    has a thread of its own that stands still between slices, inside ``report``; there :class:`Abandoned` is raised if the
+    generator is closed. An exception of the work is raised by the generator.
     """
     go, stand = threading.Semaphore(0), threading.Semaphore(0)
     result, errors = list[T](), list[BaseException]()
@@ -244,7 +246,7 @@ def sliced(work: Callable[[Callable[[float], None]], T], seconds: float = SLICE)
                 return result[0]
             if errors:
                 raise errors[0]
-            yield said
+            yield begin + (end - begin) * said, None
     finally:
         abandoned = True
         go.release()

@@ -315,14 +315,19 @@ def work(report: object, log: list[float]) -> str:
 def test_sliced_work_stands_still_between_slices() -> None:
     log = list[float]()
     slices = sliced(lambda report: work(report, log), seconds=0.0)
-    assert next(slices) == 0.25
+    assert next(slices) == (0.25, None)
     assert log == [0.25]
-    assert next(slices) == 0.5
+    assert next(slices) == (0.5, None)
     assert log == [0.25, 0.5]
-    assert next(slices) == 0.75
+    assert next(slices) == (0.75, None)
     with pytest.raises(StopIteration) as ended:
         next(slices)
     assert ended.value.value == "made"
+
+
+def test_sliced_work_can_be_a_share_of_a_job() -> None:
+    slices = sliced(lambda report: work(report, []), begin=0.5, end=0.75, seconds=0.0)
+    assert list(slices) == [(0.5625, None), (0.625, None), (0.6875, None)]
 
 
 def test_short_work_is_not_cut() -> None:
@@ -363,13 +368,8 @@ def test_a_dropped_job_ends_its_sliced_work(clock: Clock) -> None:
     pool, log = Pool(0, clock=clock), list[float]()
 
     def steps(start: int) -> Iterator[Step[str]]:
-        slices = sliced(lambda report: work(report, log), seconds=0.0)
-        while True:
-            try:
-                yield next(slices), None
-            except StopIteration as ended:
-                yield 1.0, ended.value
-                return
+        made = yield from sliced(lambda report: work(report, log), seconds=0.0)
+        yield 1.0, made
 
     pool.poll("a", steps)
     pool.step()
