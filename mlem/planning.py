@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 
@@ -386,12 +387,21 @@ def _try(
         draws="per-path",
         seed=_PILOT_SEED,
     )
-    if firing == "held":  # has no coins: a solve for each different row
-        rows = np.unique(p, axis=1)
-        each = [pilot.squared(multilevel(row).final).numpy() for row in rows.T]
-        return np.concatenate([e[: len(e) // len(each)] for e in each])
-    share = p if p.shape[1] == 1 else p[:, np.linspace(0, p.shape[1] - 1, pilot.batch).round().astype(int)]
-    return pilot.squared(multilevel(torch.from_numpy(share)[None]).final).numpy()
+    rows = np.unique(p, axis=1).T
+
+    def one(row: Float[np.ndarray, " levels"]) -> Float[np.ndarray, " paths"]:
+        try:
+            return pilot.squared(multilevel(row).final).numpy()
+        except NonFiniteStep:
+            return np.full(pilot.batch, _RUINOUS)
+
+    if len(rows) == 1:
+        return one(rows[0])
+    if firing != "held":  # which has no coins, and so takes a solve for each row
+        share = p[:, np.linspace(0, p.shape[1] - 1, pilot.batch).round().astype(int)]
+        with suppress(NonFiniteStep):  # then one by one, to see which
+            return pilot.squared(multilevel(torch.from_numpy(share)[None]).final).numpy()
+    return np.concatenate([one(row)[: pilot.batch // len(rows)] for row in rows])
 
 
 @dataclass(frozen=True)
