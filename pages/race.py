@@ -7,6 +7,7 @@ import streamlit as st
 from mlem.experiments.race import EXPERIMENT, RaceParams, RaceResult
 from mlem.planning import Unreachable
 from mlem.ui import page, race_words
+from mlem.ui.boot import through_app
 from mlem.ui.stage import Scene, stage
 from mlem.ui.state import control, keep_params, read_params
 
@@ -20,6 +21,7 @@ PRESETS = {
     "ML-EM loses": RaceParams(sde="double-well", gamma=0.5, epsilon=0.1),
 }
 
+through_app()
 params, notices = read_params(RaceParams, NAME)
 try:
     result: RaceResult = page.compute(EXPERIMENT, params)

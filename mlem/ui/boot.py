@@ -3,23 +3,44 @@
 from __future__ import annotations
 
 import gc
+import runpy
 from importlib import import_module
 from pathlib import Path
 
 import streamlit as st
 import torch
 
+from mlem.experiments.experiment import NAMES
+
 ICON = Path(__file__).with_name("icon.svg")  # a file of ours: Streamlit fetches named icons from elsewhere
+
+_APP = Path(__file__).parents[2] / "app.py"
+_BOOTED = "app.booted"  # of a session
+
+
+def boot() -> None:
+    """Called by app.py, before any page."""
+    st.session_state[_BOOTED] = True
+    _prepare()
+
+
+def through_app() -> None:
+    """Called first by every page. Until a session has run app.py, Streamlit takes pages/ for an app of its older kind, and a
+    link to a page runs that page alone: then app.py is run from here, and runs the page."""
+    if _BOOTED not in st.session_state:
+        runpy.run_path(str(_APP))
+        st.stop()
 
 
 @st.cache_resource(show_spinner=False)
-def boot() -> bool:
+def _prepare() -> None:
     """Streamlit collects garbage after every run. With torch and SciPy loaded that takes longer than the run, unless what has
     been imported is out of its sight; so everything heavy is imported first. One thread a run: the states are small, and thirty
     sessions share the cores."""
     torch.set_num_threads(1)
-    for name in (*(f"mlem.experiments.{name}" for name in ("race",)), "plotly.graph_objects"):
-        import_module(name)
+    for name in NAMES:
+        if (_APP.parent / "pages" / f"{name}.py").exists():
+            import_module(f"mlem.experiments.{name}")
+    import_module("plotly.graph_objects")
     gc.collect()
     gc.freeze()
-    return True

@@ -15,7 +15,7 @@ from mlem.march import Report
 from mlem.ui.state import keep_params
 
 _CSS = """
-.block-container { padding-top: 3.2rem; padding-bottom: 4rem; max-width: 88rem; }
+.block-container { padding: 3.2rem 2.5rem 4rem; max-width: 88rem; }
 h1 { font-size: 2rem !important; letter-spacing: -0.015em; padding-bottom: 0 !important; }
 [data-testid="stCaptionContainer"] p { font-size: 0.95rem; }
 @media (max-width: 640px) {
@@ -60,7 +60,8 @@ def _computed(name: str, params: Params, _run: Callable[[Any, Report | None], Re
 def compute(chosen: Experiment, params: Params) -> Any:
     """The result. Stops the page where a run blew up, saying why and what to change."""
     try:
-        return _computed(chosen.name, params, chosen.run)
+        with st.spinner("Computing…"):  # seen where it takes long
+            return _computed(chosen.name, params, chosen.run)
     except NonFiniteStep as error:
         st.error(f"This run left the finite numbers: {error}.", icon=":material/crisis_alert:")
         st.stop()

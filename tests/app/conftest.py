@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,34 @@ from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).parents[2]
 
+Visit = Callable[[str, Mapping[str, str]], AppTest]
+
 
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> AppTest:
     """The app, not yet run, as it is started: from the repository's root."""
     monkeypatch.chdir(ROOT)
     return AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+
+
+@pytest.fixture
+def visit(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> Visit:
+    """Opens a page, by name, with the query of a link. The app is met on its landing page, whose race is not run."""
+
+    def opened(name: str, query: Mapping[str, str]) -> AppTest:
+        with monkeypatch.context() as patch:
+            patch.setattr("mlem.ui.page._computed", _refuse)
+            app.run()
+        app.switch_page(f"pages/{name}.py")
+        app.query_params.clear()
+        for key, text in query.items():
+            app.query_params[key] = text
+        return app.run()
+
+    return opened
+
+
+def _refuse(*_: object) -> None:
+    from mlem.errors import NonFiniteStep
+
+    raise NonFiniteStep(step=1, time=0.0, level=None, path=0, weight=1.0)

@@ -1,0 +1,76 @@
+"""Coin: how can rare, dear calls suffice?"""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from mlem.experiments.coin import EXPERIMENT, CoinParams, CoinResult
+from mlem.ui import coin_words as words
+from mlem.ui import figures, page
+from mlem.ui.boot import through_app
+from mlem.ui.chart import chart
+from mlem.ui.state import control, keep_params, read_params
+from mlem.ui.words import level_name
+
+NAME = "coin"
+MOST = int(CoinParams.specs()["draws"].high)
+PRESETS = {
+    "Fair shares": CoinParams(),
+    "One draw": CoinParams(draws=1),
+    "The paper’s rule": CoinParams(rule="power-law"),
+    "Wrong $p_k$: too flat": CoinParams(rule="too-flat"),
+    "Wrong $p_k$: too steep": CoinParams(rule="too-steep"),
+    "Even firing": CoinParams(firing="systematic"),
+    "Easy γ = 1": CoinParams(gamma=1.0),
+}
+
+
+def throw(more: int) -> None:
+    """The same coins go on falling."""
+    keep_params(replace(params, draws=min(params.draws + more, MOST)), NAME)
+
+
+def throw_until_called() -> None:
+    """Up to the next draw that computes f^K."""
+    ahead: CoinResult = page.compute(EXPERIMENT, replace(params, draws=MOST))
+    calls = ahead.glass.fired[params.draws :, -1]
+    throw(int(calls.argmax()) + 1 if calls.any() else MOST)
+
+
+through_app()
+params, notices = read_params(CoinParams, NAME)
+result: CoinResult = page.compute(EXPERIMENT, params)
+
+page.head(EXPERIMENT.question, words.lead(params, result))
+page.presets(PRESETS, params, NAME)
+page.notices(notices)
+
+picture, controls = st.columns([3, 1], gap="large")
+with controls:
+    for name in ("rule", "firing", "gamma", "budget", "draws", "levels"):
+        control(params, name, NAME)
+    with st.popover("More controls", icon=":material/tune:", width="stretch"):
+        for name in ("sde", "residual", "seed"):
+            control(params, name, NAME)
+with picture:
+    with st.container(horizontal=True, gap="small"):
+        full = params.draws >= MOST
+        st.button("Throw once more", key="coin.once", icon=":material/casino:", on_click=throw, args=(1,), disabled=full)
+        st.button("100 more", key="coin.hundred", on_click=throw, args=(100,), disabled=full)
+        until = f"Until {level_name(params.levels)} is called"
+        st.button(until, key="coin.until", on_click=throw_until_called, disabled=full)
+    step, mean = st.columns([5, 4])
+    with step:
+        chart(figures.telescope(result), key="coin.telescope", alt=words.telescope_alt(result), height=figures.HEIGHT)
+    with mean:
+        chart(figures.running_mean(result), key="coin.mean", alt=words.mean_alt(result), height=figures.HEIGHT)
+    st.markdown(words.equation(result, st.context.theme.type))
+    st.caption(words.WEIGHTS)
+    height = figures.SHARES_HEIGHT + figures.SHARES_ROW * params.levels
+    chart(figures.shares(result), key="coin.shares", alt=words.shares_alt(result), height=height)
+
+st.markdown(words.lesson(params, result))
+with st.expander("The numbers, level by level", icon=":material/table:"):
+    page.table(result.rows())
+    st.caption(words.numbers(result))
+page.take_along(EXPERIMENT, params, result)

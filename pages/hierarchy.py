@@ -1,0 +1,52 @@
+"""Hierarchy: what does accuracy cost?"""
+
+import streamlit as st
+
+from mlem.experiments.hierarchy import EXPERIMENT, HierarchyParams, HierarchyResult
+from mlem.ui import figures, page
+from mlem.ui import hierarchy_words as words
+from mlem.ui.boot import through_app
+from mlem.ui.chart import chart
+from mlem.ui.state import control, read_params
+
+NAME = "hierarchy"
+PRESETS = {
+    "Paper-like γ = 2.5": HierarchyParams(),
+    "Easy γ = 1": HierarchyParams(gamma=1.0),
+    "At the kink γ = 2": HierarchyParams(gamma=2.0),
+    "Deep γ = 4": HierarchyParams(gamma=4.0),
+    "Work really done": HierarchyParams(kind="spectral", gamma=1.0),
+    "A diffusion": HierarchyParams(sde="mixture-diffusion"),
+    "The trap": HierarchyParams(sde="lorenz"),
+}
+
+through_app()
+params, notices = read_params(HierarchyParams, NAME)
+result: HierarchyResult = page.compute(EXPERIMENT, params)
+
+page.head(EXPERIMENT.question, words.lead(params, result))
+page.presets(PRESETS, params, NAME)
+page.notices(notices)
+
+picture, controls = st.columns([3, 1], gap="large")
+with controls:
+    made = ("sde",), ("residual",)  # what synthetic levels are made of; spectral ones have an SDE of their own
+    shown, more = made if params.kind == "synthetic" else ((), ())
+    for name in ("gamma", "levels", "kind", *shown):
+        control(params, name, NAME)
+    with st.popover("More controls", icon=":material/tune:", width="stretch"):
+        for name in (*more, "paths", "seed"):
+            control(params, name, NAME)
+with picture:
+    drifts, costs = st.columns([5, 4])
+    with drifts:
+        chart(figures.level_curves(result), key="hierarchy.curves", alt=words.curves_alt(result), height=figures.HEIGHT)
+    with costs:
+        figure = figures.cost_of_accuracy(result, params.gamma)
+        chart(figure, key="hierarchy.cost", alt=result.summary(), height=figures.HEIGHT)
+
+st.markdown(words.lesson(params, result))
+with st.expander("The numbers, level by level", icon=":material/table:"):
+    page.table(result.rows())
+    st.caption(words.numbers(params, result))
+page.take_along(EXPERIMENT, params, result)

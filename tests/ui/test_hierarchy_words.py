@@ -1,0 +1,51 @@
+"""What the Hierarchy page says follows from what it shows."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from mlem.errors import Estimate
+from mlem.experiments.hierarchy import HierarchyParams
+from mlem.ui import hierarchy_words as words
+from tests.ui.test_figures import ladder
+
+
+def test_the_lead_compares_the_first_level_with_the_last() -> None:
+    lead = words.lead(HierarchyParams(levels=4), ladder(4, gamma=2.0))
+    assert "the error falls 8.00-fold" in lead
+    assert "64.0 × dearer" in lead
+    assert "f⁴" in lead
+    assert "One level alone" in words.lead(HierarchyParams(levels=1), ladder(1))
+
+
+@pytest.mark.parametrize(
+    ("gamma", "says"), [(1.0, "easier than Monte Carlo"), (2.0, "the kink"), (2.5, "harder than Monte Carlo")]
+)
+def test_the_lesson_names_the_side_of_the_kink(gamma: float, says: str) -> None:
+    lesson = words.lesson(HierarchyParams(gamma=gamma), ladder(gamma=gamma))
+    assert says in lesson
+    assert f"γ is the slope: {gamma:.2f}" in lesson
+    assert "falls with the same slope" in lesson
+
+
+def test_drift_errors_that_fall_otherwise_are_a_trap() -> None:
+    honest = ladder(4, gamma=2.0)
+    slow = tuple(
+        dataclasses.replace(m, drift_error=Estimate(value := 2.0 ** (-m.level / 2), value, value)) for m in honest.levels
+    )
+    lesson = words.lesson(HierarchyParams(), dataclasses.replace(honest, levels=slow))
+    assert "**A trap:**" in lesson
+    assert "only 2.83-fold, which would read γ ≈ 4.00" in lesson
+
+
+def test_one_level_has_no_slope() -> None:
+    assert "no slope" in words.lesson(HierarchyParams(levels=1), ladder(1))
+
+
+def test_the_text_alternative_and_the_method() -> None:
+    assert "Level 1 is off by up to 0.500, level 4 by up to 0.0625" in words.curves_alt(ladder(4))
+    assert "256 paths of 10 steps" in words.numbers(HierarchyParams(), ladder())
+    assert "one coordinate" in words.numbers(HierarchyParams(sde="lorenz"), ladder())
+    assert "really evaluated" in words.numbers(HierarchyParams(kind="spectral", gamma=1.0), ladder())
