@@ -4,9 +4,9 @@ A pilot measures the three terms of the mean square error (method, section 4) on
 
     MSE ≈ e_k² + 2ρ e_k s(N) + s(N)² + Σ_k Q_k (n_k^−r − N^−r),
 
-the bias of the top level, the step error (the two correlate by ρ), and what rare calls add, n_k = p_k N being the calls of level k. None of them depends
-on γ: only prices do. The plan that the model suggests is then tried and corrected by simulation, since a model is not a
-measurement.
+the bias of the top level, the step error (the two correlate by ρ), and what rare calls add, n_k = p_k N being the calls of
+level k. None of them depends on γ: only prices do. The plan that the model suggests is then tried and corrected by simulation,
+since a model is not a measurement.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class Unreachable(ValueError):
 
 @dataclass(frozen=True)
 class ErrorModel:
-    """Measured terms: ``bias`` e_k (K,), step error s(N) at ``steps`` and its ``correlation`` ρ with the bias, ``kicks`` Q_k (K,)
-    of one kind of firing with its order r."""
+    """Measured terms: ``bias`` e_k (K,), step error s(N) at ``steps`` and its ``correlation`` ρ with the bias, ``kicks`` Q_k
+    (K,) of one kind of firing with its order r."""
 
     bias: Float[np.ndarray, " levels"]
     correlation: float
@@ -80,7 +80,7 @@ class ErrorModel:
         return bias**2 + 2 * self.correlation * bias * step + step**2
 
     def step_left(self, level: int, epsilon: float) -> float:
-        """The step error that makes up ``epsilon`` with the bias of level ``level``; negative where the bias alone exceeds it."""
+        """The step error that makes up ``epsilon`` with the bias of ``level``; negative where the bias alone exceeds it."""
         bias = float(self.bias[level - 1])
         if bias >= epsilon:
             return -1.0
