@@ -1,0 +1,92 @@
+"""Results that fill in while somebody looks on: the pool's side of a page.
+
+The computing is done by ``jobs.py``, once for all sessions that ask the same. Here a fragment looks at it twice a second while
+it goes on, and no more after that; so every control stays quick, and whoever leaves the page lets the job go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
+from typing import TypeAlias, TypeVar
+
+import streamlit as st
+
+from mlem.experiments.convergence import ConvergenceParams
+from mlem.experiments.store import load, steps, swept
+from mlem.jobs import Factory, Pool, Snapshot
+from mlem.sweeps import Part
+from mlem.ui.words import digits
+
+T = TypeVar("T")
+
+Draw: TypeAlias = Callable[[Sequence[T], bool], None]
+"""(the parts so far, whether these are all) -> None. It is called at every look, so that what it computes should be cached, by
+the number of parts."""
+
+EVERY = 0.5  # s between looks
+
+
+@st.cache_resource(show_spinner=False)
+def pool() -> Pool:
+    """The server's pool. One worker: the steps are bound to the interpreter, of which there is one."""
+    return Pool(workers=1)
+
+
+def sweep(params: ConvergenceParams, draw: Draw[Part], *, page: str) -> None:
+    """Draws the sweep of ``params``: at once if it is stored, else as it is computed. What only prices makes no other sweep."""
+    stored = load(params)
+    if stored is not None:
+        draw([stored], True)
+    else:
+        live(swept(params), partial(steps, swept(params)), draw, page=page)
+
+
+def live(key: Hashable, factory: Factory[T], draw: Draw[T], *, page: str) -> None:
+    """Draws the job ``key`` as it goes on, with its progress and a button to stop or resume it. ``key`` must equal itself from
+    run to run: of classes that are defined in mlem/, not in a page."""
+    stopped = f"{page}.stopped"
+
+    def look() -> Snapshot[T]:
+        return pool().peek(key) if st.session_state.get(stopped) == key else pool().poll(key, factory)
+
+    def goes_on(seen: Snapshot[T]) -> bool:
+        return not seen.over and st.session_state.get(stopped) != key
+
+    going = goes_on(look())
+
+    @st.fragment(run_every=EVERY if going else None)
+    def shown() -> None:
+        seen = look()
+        if goes_on(seen) != going:
+            st.rerun()  # the whole page: how often a fragment runs is settled there
+        draw(seen.parts, seen.finished)
+        _progress(seen, going, partial(_switch, stopped, key if going else None), f"{page}.switch")
+
+    shown()
+
+
+def _switch(stopped: str, key: Hashable | None) -> None:
+    st.session_state[stopped] = key
+
+
+def _progress(seen: Snapshot[T], going: bool, switch: Callable[[], None], key: str) -> None:
+    if seen.error is not None:
+        st.error(f"The computation ended early: {seen.error}.", icon=":material/crisis_alert:")
+        return
+    if seen.finished:
+        st.caption(f"Computed in {digits(seen.seconds)} s, for all who look at it.")
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(seen.done, text=_told(seen, going))
+        if going:
+            st.button("Stop", key=key, icon=":material/stop:", on_click=switch)
+        else:
+            st.button("Resume", key=key, icon=":material/play_arrow:", on_click=switch)
+
+
+def _told(seen: Snapshot[T], going: bool) -> str:
+    """The progress in words."""
+    if going and not seen.parts and (seen.turn or 0) > 1:
+        return f"Waiting for its turn, number {seen.turn}"
+    return f"{'Computing' if going else 'Stopped'}: {seen.done:.0%} after {digits(seen.seconds)} s"
