@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from mlem.experiments.coin import EXPERIMENT, CoinParams, CoinResult
+from mlem.experiments.coin import EXPERIMENT, CoinParams, CoinResult, run
 from mlem.ui import coin_words as words
 from mlem.ui import figures, page
 from mlem.ui.boot import through_app
@@ -32,8 +32,7 @@ def throw(more: int) -> None:
 
 def throw_until_called() -> None:
     """Up to the next draw that computes f^K."""
-    ahead: CoinResult = page.compute(EXPERIMENT, replace(params, draws=MOST))
-    calls = ahead.glass.fired[params.draws :, -1]
+    calls = run(replace(params, draws=MOST)).glass.fired[params.draws :, -1]
     throw(int(calls.argmax()) + 1 if calls.any() else MOST)
 
 
