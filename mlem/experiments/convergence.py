@@ -39,6 +39,7 @@ class ConvergenceParams(Params):
     )
     sde: str = fields.sde("forced-ou")
     gamma: float = fields.gamma()
+    epsilon: float = fields.epsilon(0.01, "At which both methods are compared.")
     unit: str = choice("cost", choices=UNITS, label="Unit of cost", help="In what the bill is counted.")
     firing: str = fields.firing(FIRINGS)
     levels: int = fields.levels(9, "Levels on offer; both methods choose among them.", low=_FEWEST_LEVELS)
@@ -151,12 +152,12 @@ def run(params: ConvergenceParams, report: Report | None = None) -> ConvergenceR
         runs += sweep.run(piece)
         if report:
             report(n / len(sweep.pieces))
-    return judge(params, sweep, runs)
+    return judge(params, sweep.part(runs))
 
 
-def judge(params: ConvergenceParams, sweep: Sweep | Part, runs: Sequence[Run]) -> ConvergenceResult:
+def judge(params: ConvergenceParams, part: Part) -> ConvergenceResult:
     """Curves from the runs there are, which may be part of a sweep. Raises ValueError before both methods have a run."""
-    sides = {method: [run for run in runs if run.piece.method == method] for method in ("em", "mlem")}
+    sides = {method: [run for run in part.runs if run.piece.method == method] for method in ("em", "mlem")}
     if not all(sides.values()):
         raise ValueError("judge takes runs of both methods")
     priced = {method: gather(side) for method, side in sides.items()}
@@ -164,7 +165,7 @@ def judge(params: ConvergenceParams, sweep: Sweep | Part, runs: Sequence[Run]) -
     envelopes = {method: envelope(side, prices(side, params.unit, params.gamma), targets) for method, side in priced.items()}
     ratios = [(float(t), speedup(envelopes["em"], envelopes["mlem"], float(t))) for t in targets]
     exponents = {"em": theory.em_exponent(params.gamma), "mlem": theory.mlem_exponent(params.gamma)}
-    predicted = _predicted(params, sweep.model, targets)
+    predicted = _predicted(params, part.model, targets)
     curves = {method: _curve(envelopes[method], predicted[method]) for method in envelopes}
     return ConvergenceResult(
         unit=params.unit,
@@ -174,7 +175,7 @@ def judge(params: ConvergenceParams, sweep: Sweep | Part, runs: Sequence[Run]) -
         breakeven=breakeven(envelopes["em"], envelopes["mlem"]),
         speedup=tuple((t, ratio) for t, ratio in ratios if ratio is not None),
         runs=tuple(row for method in sides for row in _rows(sides[method], prices(priced[method], params.unit, params.gamma))),
-        reference="exact solution" if sweep.exact else "Euler–Maruyama, 20,160 steps of the true drift",
+        reference="exact solution" if part.exact else "Euler–Maruyama, 20,160 steps of the true drift",
         em_runs=priced["em"],
         mlem_runs=priced["mlem"],
     )

@@ -14,7 +14,7 @@ from mlem.errors import Estimate
 from mlem.experiments import fields
 from mlem.experiments.convergence import ConvergenceParams, gather
 from mlem.experiments.experiment import Experiment
-from mlem.experiments.params import Params, integer, number
+from mlem.experiments.params import Params, integer
 from mlem.experiments.result import Result, Row
 from mlem.frontier import Envelope, Runs, envelope, exponent, prices, shares
 from mlem.march import Report
@@ -30,14 +30,7 @@ class CrossoverParams(Params):
 
     sde: str = fields.sde("forced-ou")
     gamma: float = fields.gamma()
-    epsilon: float = number(
-        0.01,
-        low=0.005,
-        high=0.1,
-        offered=(0.005, 0.01, 0.02, 0.05),
-        label="Error ε",
-        help="At which the cost is split by level.",
-    )
+    epsilon: float = fields.epsilon(0.01, "At which the cost is split by level.")
     firing: str = fields.firing(FIRINGS)
     levels: int = fields.levels(9, "Levels on offer; both methods choose among them.", low=4)
     residual: str = fields.residual()

@@ -55,6 +55,11 @@ def gamma(default: float = 2.5) -> Any:
     )
 
 
+def epsilon(default: float, help: str) -> Any:
+    """An error at which something is read off a curve."""
+    return number(default, low=0.002, high=0.2, offered=(0.005, 0.01, 0.02, 0.05, 0.1), label="Error ε", help=help)
+
+
 def levels(default: int, help: str, *, low: int = 1) -> Any:
     """The number of levels K."""
     return integer(default, low=low, high=MAX_LEVELS, label="Levels K", help=help)

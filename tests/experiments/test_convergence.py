@@ -1,0 +1,116 @@
+"""Convergence and Crossover: one sweep, priced for every γ, against theory."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mlem.experiments import convergence, crossover
+from mlem.experiments.convergence import ConvergenceParams
+from mlem.experiments.crossover import CrossoverParams
+from mlem.experiments.result import to_csv, to_json
+from mlem.sweeps import Part
+
+SMALL = ConvergenceParams(sde="ornstein-uhlenbeck", levels=5, paths=32)
+
+
+@pytest.fixture(scope="module")
+def part() -> Part:
+    """The default sweep, whole."""
+    sweep = ConvergenceParams().sweep()
+    return sweep.part([run for piece in sweep.pieces for run in sweep.run(piece)])
+
+
+@pytest.mark.parametrize("gamma", [1.0, 2.5, 4.0])
+def test_slopes_on_the_forced_ou(part: Part, gamma: float) -> None:
+    """EM's exponent is γ + 1 within ±0.15, ML-EM's max(γ, 1 + γ/2) within ±0.25, over 1.5 decades of ε and more."""
+    params = replace(ConvergenceParams(), gamma=gamma)
+    targets = params.targets()
+    assert np.log10(targets[-1] / targets[0]) >= 1.5
+    result = convergence.judge(params, part)
+    assert result.em.slope is not None
+    assert result.mlem.slope is not None
+    assert result.em.slope.low - 0.15 < gamma + 1 < result.em.slope.high + 0.15
+    assert result.mlem.slope.low - 0.25 < max(gamma, 1 + gamma / 2) < result.mlem.slope.high + 0.25
+    assert result.mlem.slope.high < result.em.slope.low
+
+
+def test_crossover_bends_at_two(part: Part) -> None:
+    result = crossover.judge(CrossoverParams(), part)
+    assert len(result.points) >= 10
+    by_gamma = {p.gamma: p for p in result.points}
+    for p in result.points:
+        assert p.em.value == pytest.approx(p.em_theory, abs=0.15)
+        assert p.mlem.value == pytest.approx(p.mlem_theory, abs=0.3)
+        assert p.em.high - p.em.low <= 0.3
+        assert p.mlem.high - p.mlem.low <= 0.3
+    below = by_gamma[1.5].mlem.value - by_gamma[0.5].mlem.value
+    above = by_gamma[4.0].mlem.value - by_gamma[3.0].mlem.value
+    assert below == pytest.approx(0.5, abs=0.15), "below the kink the slope over γ is one half"
+    assert above == pytest.approx(1.0, abs=0.15), "above it is one"
+    assert by_gamma[0.5].shares[-1] < 0.1 < 0.4 < by_gamma[5.0].shares[-1], "the bill moves from the small levels to the big"
+    assert all(sum(p.shares) == pytest.approx(1.0) for p in result.points if p.shares)
+    speedups = [row[3] for row in result.map]
+    assert all(s is not None for s in speedups)
+    assert speedups == sorted(speedups, key=lambda s: s or 0.0), "at a fixed error the gain grows with γ"
+
+
+def test_repricing_is_all_that_gamma_does(part: Part) -> None:
+    """A sweep of other γ gives the same runs."""
+    other = ConvergenceParams(gamma=4.0).sweep()
+    mine = ConvergenceParams().sweep()
+    assert mine.pieces == other.pieces
+    piece = mine.pieces[3]
+    for a, b in zip(mine.run(piece), other.run(piece), strict=True):
+        assert (a.squared == b.squared).all()
+        assert (a.evaluations == b.evaluations).all()
+
+
+def test_predicted_costs_are_near_the_measured_ones(part: Part) -> None:
+    result = convergence.judge(ConvergenceParams(), part)
+    for curve in (result.em, result.mlem):
+        measured = np.array([cost for _, cost in curve.frontier])
+        ratio = np.array(curve.predicted) / measured
+        assert 0.4 < np.median(ratio) < 2.5
+
+
+def test_export(part: Part) -> None:
+    result = convergence.judge(ConvergenceParams(), part)
+    content = json.loads(to_json("convergence", ConvergenceParams(), result))["result"]
+    assert {"em", "mlem", "theory", "runs", "breakeven"} <= set(content)
+    assert {"frontier", "slope"} <= set(content["em"])
+    assert len(content["runs"]) == len(part.runs)
+    assert to_csv(result.rows()).count("\n") == len(result.rows()) + 1
+
+
+def test_a_part_of_a_sweep_can_be_judged() -> None:
+    sweep = SMALL.sweep()
+    runs = [run for piece in sweep.pieces[:12] for run in sweep.run(piece)]
+    result = convergence.judge(SMALL, sweep.part(runs))
+    assert np.isfinite([cost for _, cost in result.em.frontier]).any()
+    with pytest.raises(ValueError, match="runs of both methods"):
+        convergence.judge(SMALL, sweep.part(runs[:1]))
+
+
+def test_a_short_range_is_cautioned() -> None:
+    result = convergence.run(SMALL)
+    assert any("decades" in caution for caution in result.em.cautions)
+
+
+def test_progress_and_cancel() -> None:
+    told: list[float] = []
+    crossover.run(CrossoverParams(sde="ornstein-uhlenbeck", levels=4, paths=32), told.append)
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+
+
+def test_spectral_links_are_mended() -> None:
+    params, notices = ConvergenceParams.nearest({"kind": "spectral", "gamma": "8"})
+    assert params.gamma < 8
+    assert params.levels >= 4
+    assert notices
+    with pytest.raises(ValueError, match="levels takes an integer ≤ 6 for spectral levels with gamma 3, got 9"):
+        ConvergenceParams(kind="spectral", gamma=3.0)
