@@ -1,7 +1,7 @@
 """Charts: Plotly figures that are updated in place, so that zoom and hidden series survive new data, with the house's look.
 
-``st.plotly_chart`` makes a new chart whenever the data change. Here Plotly's own file, from the package plotly, is served to
-the browser at an address that it may keep; what goes to a session is the figure alone.
+``st.plotly_chart`` makes a new chart whenever the data change. Here Plotly's own file, from the package plotly, and the scripts
+in browser/ are served at addresses that the browser may keep; what goes to a session is the figure alone.
 
 Colours are given by name, ``ink("em")`` or ``level_ink(3, 5)``, and are put in by the browser for its light or dark theme.
 """
@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -28,9 +31,20 @@ from mlem.ui.payload import pack
 MAGIC = 0x4D4C4301  # "MLC" and the version of the format, 1
 HEIGHT = 440  # CSS pixels
 
-_REFERENCE = re.compile(r"var\(--(\w+?)(?:-(\d+)-(\d+))?(?:, ([\d.]+))?\)")
-_NAMES = tuple(name for name, value in vars(LIGHT).items() if isinstance(value, str))
 _here = Path(__file__).parent
+_REFERENCE = re.compile(r"var\(--(\w+?)(?:-(\d+)-(\d+))?(?:, ([\d.]+))?\)")
+_FOLDERS = {"plotly": Path(plotly.__file__).with_name("package_data"), "browser": _here / "browser"}
+_LOADER = """
+let loading; // the script, a module of its own, fetched when the first component is shown
+
+export default function (component) {
+  loading ??= import(new URL("%s", document.baseURI));
+  const stop = loading.then((script) => script.default(component));
+  loading.catch(() => (loading = undefined)); // the next update tries again
+  return () => stop.then((end) => end());
+}
+"""
+_NAMES = tuple(name for name, value in vars(LIGHT).items() if isinstance(value, str))
 
 
 def ink(name: str, opacity: float = 1.0) -> str:
@@ -70,28 +84,54 @@ def payload(figure: go.Figure, *, key: str, alt: str, height: int) -> bytes:
         "key": key,
         "alt": alt,
         "height": check_integer("height", height, low=100, high=4000),
-        "plotly": address(),
+        "plotly": library(),
         "colours": {name: [_colour(name, theme) for theme in ("light", "dark")] for name in sorted(names)},
     }
     return pack(MAGIC, header, {"figure": np.frombuffer(text.encode(), np.uint8)})
 
 
-def address() -> str:
-    """Where the browser finds Plotly. It changes with the version, so that what a browser has kept is never out of date."""
-    base = st.get_option("server.baseUrlPath").strip("/")
-    return f"{'/' + base if base else ''}/component/{_serve()}/plotly.min.js?{version('plotly')}"
+def component(name: str) -> Callable[..., Any]:
+    """A component whose script is browser/NAME.js and whose style is browser/NAME.css.
+
+    The browser fetches the script by itself, once a page: what a component is registered with is sent along with each update.
+    """
+    css = (_here / "browser" / f"{name}.css").read_text(encoding="utf-8")
+    mount = st.components.v2.component(
+        f"mlem_{name}", js=_LOADER % _address("browser", f"{name}.js"), css=css, isolate_styles=False
+    )
+
+    def show(**arguments: Any) -> Any:
+        _serve()
+        return mount(**arguments)
+
+    return show
 
 
-def script(*names: str) -> str:
-    """The files of one component's script, in order, as one text."""
-    return "\n".join((_here / name).read_text(encoding="utf-8") for name in names)
+def library() -> str:
+    """Where the browser finds Plotly."""
+    return _address("plotly", "plotly.min.js")
 
 
 @st.cache_resource(show_spinner=False)
-def _serve() -> str:
-    """Has the server offer the folder of Plotly's file. It has to be called in a session: a server without one has no such
-    addresses. The path is one of Streamlit's older kind of components, of which this is none."""
-    return declare_component("plotly", path=Path(plotly.__file__).with_name("package_data")).name
+def _serve() -> None:
+    """Has the server offer the folders. It has to be asked from within a session. The way is that of Streamlit's older kind of
+    components, of which these are none."""
+    for name, path in _FOLDERS.items():
+        declare_component(_versioned(name), path=path)
+
+
+def _address(folder: str, file: str) -> str:
+    base = st.get_option("server.baseUrlPath").strip("/")
+    return f"{'/' + base if base else ''}/component/{__name__}.{_versioned(folder)}/{file}"
+
+
+@cache
+def _versioned(folder: str) -> str:
+    """The folder's name in addresses. It changes with what is in it, so that what a browser has kept is never out of date."""
+    if folder == "plotly":
+        return f"plotly-{version('plotly')}"
+    content = b"".join(path.read_bytes() for path in sorted(_FOLDERS[folder].iterdir()))
+    return f"{folder}-{crc32(content):08x}"
 
 
 def _colour(reference: str, theme: str) -> str:
@@ -130,9 +170,4 @@ _TEMPLATE = {
     "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": ink("muted"), "activecolor": ink("ink")},
     "annotationdefaults": {"showarrow": False},
 }
-_component = st.components.v2.component(
-    "mlem_chart",
-    js=script("plot.js", "chart.js"),
-    css=script("chart.css"),
-    isolate_styles=False,  # Plotly puts its styles into the page
-)
+_component = component("chart")

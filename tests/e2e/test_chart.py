@@ -146,9 +146,9 @@ def test_the_library_is_fetched_once(page: Page, address: str) -> None:
 def test_the_library_comes_from_the_package(address: str) -> None:
     import plotly
 
-    from mlem.ui.chart import address as of_library
+    from mlem.ui.chart import library
 
-    with urllib.request.urlopen(address + of_library()) as answer:
+    with urllib.request.urlopen(address + library()) as answer:
         found = answer.read()
     assert found == (Path(plotly.__file__).parent / "package_data" / "plotly.min.js").read_bytes()
     assert json.dumps(answer.headers["Cache-Control"]) == '"public"'

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from mlem.ui.chart import HEIGHT, MAGIC, address, ink, level_ink, payload
+from mlem.ui.chart import HEIGHT, MAGIC, ink, level_ink, library, payload
 from mlem.ui.palette import DARK, LIGHT, levels
 from tests.ui.payloads import unpack
 
@@ -67,7 +67,7 @@ def test_the_figure_itself_is_left_alone() -> None:
 
 
 def test_the_address_names_the_version() -> None:
-    assert address().endswith(f"/plotly.min.js?{plotly.__version__}")
+    assert library().endswith(f"plotly-{plotly.__version__}/plotly.min.js")
 
 
 @pytest.mark.parametrize(

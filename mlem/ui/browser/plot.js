@@ -3,7 +3,7 @@
 const NARROW = 560; // CSS pixels
 const AXIS = /^[xy]axis\d*$/;
 
-function decode(data, magic) {
+export function decode(data, magic) {
   const bytes = data.byteOffset % 4 ? data.slice() : data;
   const [found, length] = new Int32Array(bytes.buffer, bytes.byteOffset, 2);
   if (found !== magic) throw new Error("chart: the payload is of another version; reload the page");
@@ -18,10 +18,11 @@ function decode(data, magic) {
   return content;
 }
 
-// The library is large and never changes: whatever the browser's cache holds is right, as the address names the version. Each
-// component is a module of its own, so that the promise is kept where all of them find it.
+let library; // the promise of it
+
+// Large, and never another at one address, which names the version: whatever the browser's cache holds is right.
 function plotly(address) {
-  window.mlemPlotly ??= (async () => {
+  library ??= (async () => {
     const answer = await fetch(address, { cache: "force-cache" });
     if (!answer.ok) throw new Error(`chart: ${address} answers ${answer.status}`);
     const script = URL.createObjectURL(await answer.blob());
@@ -29,11 +30,11 @@ function plotly(address) {
     URL.revokeObjectURL(script);
     return window.Plotly;
   })();
-  window.mlemPlotly.catch(() => (window.mlemPlotly = undefined)); // the next update tries again
-  return window.mlemPlotly;
+  library.catch(() => (library = undefined)); // the next update tries again
+  return library;
 }
 
-function isDark(element) {
+export function isDark(element) {
   // The browser reads any notation of a colour; its luminance tells the theme.
   const ctx = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d");
   ctx.fillStyle = getComputedStyle(element).getPropertyValue("--st-background-color").trim() || "#fff";
@@ -42,10 +43,11 @@ function isDark(element) {
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue < 128;
 }
 
-// A plot in ``element``, drawn by ``figure(narrow)`` → {data, layout} whenever the data, the theme or the width changes. What the user
-// has zoomed to is kept here, since Plotly forgets it where the figure's own range changes; what is hidden is kept by Plotly. Both
-// as long as layout.uirevision stays the same. Nothing is drawn under a pressed finger.
-class Plot {
+// A plot in ``element``, drawn by ``figure(narrow)`` → {data, layout, drawn} whenever the data, the theme or the width changes;
+// ``drawn``, if there is one, is called when that has been done. What the user has zoomed to is kept here, since Plotly forgets it
+// where the figure's own range changes; what is hidden is kept by Plotly. Both as long as layout.uirevision stays the same. Nothing
+// is drawn under a pressed finger.
+export class Plot {
   constructor(element, figure) {
     Object.assign(this, { element, figure, view: {}, held: false, frame: 0, draws: 0, filename: "mlem" });
     this.off = new AbortController();
@@ -71,9 +73,11 @@ class Plot {
   }
 
   draw() {
+    cancelAnimationFrame(this.frame);
     this.width = this.element.clientWidth;
     if (!this.library || !this.width || this.held) return;
-    const { data, layout } = this.figure(this.width < NARROW);
+    const { data, layout, drawn } = this.figure(this.width < NARROW);
+    this.drawn = drawn;
     if (layout.uirevision !== this.revision) this.view = {};
     this.revision = layout.uirevision;
     this.draws += 1;
@@ -83,17 +87,19 @@ class Plot {
     const first = this.draws === 1;
     this.library.react(this.element, data, layout, this.config);
     if (first) this.listen();
+    if (drawn) drawn();
     this.element.parentElement.dataset.draws = this.draws;
   }
 
   listen() {
-    this.element.on("plotly_relayout", (changes) => {
+    const follow = (changes) => {
       for (const [key, value] of Object.entries(changes)) {
         const [, name, end] = key.match(/^([xy]axis\d*)\.range\[([01])\]$/) || [];
         if (name) (this.view[name] ??= [...this.element.layout[name].range])[end] = value;
       }
-      this.redraw();
-    });
+    };
+    this.element.on("plotly_relayout", (changes) => (follow(changes), this.redraw()));
+    this.element.on("plotly_relayouting", (changes) => (follow(changes), this.drawn && this.drawn()));
     this.element.on("plotly_doubleclick", () => this.reset());
   }
 
@@ -102,13 +108,19 @@ class Plot {
     this.redraw();
   }
 
+  // What is saved; a page's ground is not the picture's.
+  picture() {
+    const { data, layout } = this.element;
+    return { data, layout: { ...layout, paper_bgcolor: getComputedStyle(this.element).getPropertyValue("--st-background-color").trim() } };
+  }
+
   settings() {
     const { Icons } = this.library;
     const save = (format, icon, scale) => ({
       name: format,
       title: `Save as ${format.toUpperCase()}`,
       icon,
-      click: (plot) => this.library.downloadImage(plot, { format, scale, filename: this.filename }),
+      click: () => this.library.downloadImage(this.picture(), { format, scale, filename: this.filename }),
     });
     const home = { name: "home", title: "Show all", icon: Icons.home, click: () => this.reset() };
     const buttons = [["zoomIn2d", "zoomOut2d", home], [save("png", Icons.camera, 3), save("svg", Icons.disk, 1)]];

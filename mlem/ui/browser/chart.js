@@ -1,5 +1,7 @@
 // Any Plotly figure, updated in place (see chart.py). Colours that the figure names are put in before it is parsed.
 
+import { Plot, decode, isDark } from "./plot.js";
+
 const MAGIC = 0x4d4c4301;
 
 export default function ({ data, parentElement }) {
@@ -8,7 +10,7 @@ export default function ({ data, parentElement }) {
   if (!root) {
     root = document.createElement("div");
     root.className = "mlem-chart";
-    Object.assign(root, { tabIndex: 0, role: "img", innerHTML: "<div></div>" });
+    Object.assign(root, { tabIndex: 0, role: "figure", innerHTML: "<div></div>" });
     parentElement.append(root);
     root.plot = new Plot(root.firstChild, (narrow) => figureOf(root, narrow));
   }

@@ -1,0 +1,317 @@
+// The work–precision chart: runs are priced, and everything is drawn anew, in the browser whenever γ, the unit or the target moves.
+// When the user lets go, Python is told (see workprecision.py).
+
+import { band, breakeven, cautions, costAt, envelope, exponent, logPrices, logRatio, lowerBound, prepare, reached, speedup } from "./frontier.js";
+import { Plot, decode, isDark } from "./plot.js";
+import { LABELS, METHODS, UNITS, cloudSeries, digits, margins, paintBeneath, placeOf, places, theory, times, workFigure } from "./workfigure.js";
+
+const MAGIC = 0x4d4c5701;
+const THUMB = 20, STOPS = 1000; // of a slider: CSS pixels, as in workprecision.css; positions along the axis of errors
+const QUIET = 350; // ms without a movement, after which the user has let go
+const ROOM = 0.6; // a share of the axis that curves may leave unused before it is fitted again
+const ECHO = 10_000; // ms, after which what was told has come back or never will
+const NEAR = 14; // CSS pixels from the pointer to a run
+
+export default function ({ data, parentElement, setStateValue }) {
+  // Called again, with the same parent and without a clean-up between, whenever the data or the theme changes.
+  let root = parentElement.querySelector(".wp");
+  if (!root) {
+    root = document.createElement("div");
+    root.className = "wp";
+    root.innerHTML = MARKUP;
+    parentElement.append(root);
+    root.view = new WorkPrecision(root);
+  }
+  root.view.tell = (chosen) => setStateValue("chosen", chosen);
+  root.view.load(decode(data, MAGIC));
+  return () => {
+    root.view.destroy();
+    root.remove();
+  };
+}
+
+const MARKUP = `
+  <div class="wp-controls">
+    <label class="wp-gamma"><span>Cost exponent γ <output></output></span><input type="range" step="0.05" aria-label="Cost exponent γ"></label>
+    <fieldset class="wp-units"><legend>Cost in</legend></fieldset>
+  </div>
+  <div class="wp-figure" tabindex="0" role="figure">
+    <canvas></canvas><div class="wp-plot"></div><div class="wp-tip" hidden></div>
+  </div>
+  <input class="wp-target" type="range" min="0" max="${STOPS}" step="1">
+  <div class="wp-show" role="group" aria-label="Show"></div>
+  <div class="wp-words"><p class="wp-verdict"><strong></strong> <span></span></p><ul></ul><p class="wp-fit"></p></div>
+  <p class="wp-unseen" role="status"></p>`;
+const SHOWN = { em: "○ EM", mlem: "■ ML-EM", runs: "Runs", theory: "Theory" };
+
+class WorkPrecision {
+  constructor(root) {
+    const find = (query) => root.querySelector(query);
+    Object.assign(this, { root, told: [], ghost: null, timer: 0, tween: 0, off: new AbortController() });
+    Object.assign(this, { slider: find(".wp-gamma input"), output: find("output"), target: find(".wp-target"), figure: find(".wp-figure") });
+    Object.assign(this, { canvas: find("canvas"), tip: find(".wp-tip"), status: find(".wp-unseen") });
+    this.state = { shown: { em: true, mlem: true, runs: true, theory: true } };
+    this.plot = new Plot(find(".wp-plot"), (narrow) => this.draw(narrow));
+    this.plot.filename = "mlem-work-precision";
+    this.plot.picture = () => this.picture();
+    this.listen(find);
+  }
+
+  listen(find) {
+    const on = (target, events, act) => events.split(" ").forEach((event) => target.addEventListener(event, act, { signal: this.off.signal }));
+    on(this.slider, "input", () => this.move({ gamma: Number(this.slider.value) }));
+    on(this.target, "input", () => this.move({ target: this.errorAt(this.target.value / STOPS) }));
+    on(this.slider, "change", () => this.rest());
+    on(this.target, "change", () => this.rest());
+    on(find(".wp-units"), "change", (event) => (this.move({ unit: event.target.value }), this.letGo()));
+    for (const [name, label] of Object.entries(SHOWN)) {
+      const button = Object.assign(document.createElement("button"), { type: "button", className: name, textContent: label, ariaPressed: "true" });
+      find(".wp-show").append(button);
+      on(button, "click", () => {
+        this.state.shown[name] = !this.state.shown[name];
+        button.ariaPressed = String(this.state.shown[name]);
+        this.plot.redraw();
+      });
+    }
+    let pressed = null;
+    on(this.figure, "pointerdown", (event) => (pressed = [event.clientX, event.clientY]));
+    on(this.figure, "click", (event) => this.click(event, pressed));
+    on(this.figure, "pointermove", (event) => this.point(event));
+    on(this.figure, "pointerleave", () => (this.tip.hidden = true));
+  }
+
+  load(content) {
+    const first = !this.scene, before = this.scene, targets = Float64Array.from(content.targets);
+    const runs = (method) => {
+      const part = (name) => content.arrays[`${method}.${name}`];
+      const parts = { x: part("x"), ratio: part("ratio"), evaluations: part("evaluations"), seconds: part("seconds"), family: part("family") };
+      return prepare({ ...parts, step: content.steps[method] }, targets);
+    };
+    this.scene = { ...content, targets, methods: { em: runs("em"), mlem: runs("mlem") } };
+    this.memory = null;
+    this.follow(content, before);
+    Object.assign(this.slider, { min: content.gammas[0], max: content.gammas[1], value: this.state.gamma });
+    this.listUnits();
+    if (first || content.about !== before.about) this.y = null;
+    this.x = [targets[targets.length - 1], targets[0]].map((log, i) => log / Math.LN10 + (i ? -0.04 : 0.04));
+    if (first) this.figure.style.minHeight = `${content.height}px`; // nothing moves when the library arrives
+    Object.assign(this.root.dataset, { projector: content.projector, runs: this.scene.methods.em.runs + this.scene.methods.mlem.runs });
+    if (!this.ghost) this.fit(first);
+    this.plot.load(content.plotly);
+  }
+
+  // What Python says of γ, unit and target counts where it is news, and not the echo of what the user has chosen here.
+  follow(content, before) {
+    const names = ["gamma", "unit", "target"], news = names.filter((name) => !before || content[name] !== before[name]);
+    this.told = this.told.filter(({ at }) => performance.now() - at < ECHO);
+    const echo = before ? this.told.findIndex((chosen) => news.every((name) => chosen[name] === content[name])) : -1;
+    this.told.splice(0, echo + 1);
+    if (echo >= 0) return;
+    for (const name of news) this.state[name] = name === "target" ? Math.log(content.target) : content[name];
+  }
+
+  listUnits() {
+    const units = this.root.querySelector(".wp-units");
+    if (units.querySelectorAll("input").length !== this.scene.units.length) {
+      units.querySelectorAll("label").forEach((label) => label.remove());
+      for (const unit of this.scene.units) {
+        const label = document.createElement("label"), name = `unit-${this.scene.key}`;
+        label.append(Object.assign(document.createElement("input"), { type: "radio", name, value: unit }), UNITS[unit].short);
+        units.append(label);
+      }
+    }
+    for (const input of units.querySelectorAll("input")) input.checked = input.value === this.state.unit;
+  }
+
+  // ---------------------------------------------------------------- what the user does
+
+  // Drawn at once: the browser sends no more than one movement a frame.
+  move(change) {
+    if ("gamma" in change && !this.ghost) this.ghost = { gamma: this.state.gamma, em: this.answers().em.curve, mlem: this.answers().mlem.curve };
+    cancelAnimationFrame(this.tween);
+    Object.assign(this.state, change);
+    this.plot.draw();
+  }
+
+  rest() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.letGo(), QUIET);
+  }
+
+  letGo() {
+    clearTimeout(this.timer);
+    this.ghost = null;
+    const { gamma, unit, target } = this.state, chosen = { gamma, unit, target: Number(Math.exp(target).toPrecision(6)) };
+    this.told.push({ ...chosen, at: performance.now() });
+    this.tell(this.told.at(-1)); // with the time, since the same choice again is a choice too
+    this.fit(false);
+    this.plot.redraw();
+    this.status.textContent = this.words().verdict;
+  }
+
+  click(event, pressed) {
+    if (!pressed || Math.hypot(event.clientX - pressed[0], event.clientY - pressed[1]) > 4 || event.target.closest(".modebar")) return;
+    const { l, r } = this.margin, box = this.figure.getBoundingClientRect();
+    const share = (event.clientX - box.left - l) / (box.width - l - r);
+    if (share < 0 || share > 1) return;
+    this.move({ target: this.errorAt(share) });
+    this.rest();
+  }
+
+  // The log error at a share of the axis, among those that are compared.
+  errorAt(share) {
+    const [from, to] = this.ranges().x, { targets } = this.scene;
+    return Math.max(targets[0], Math.min(targets[targets.length - 1], (from + share * (to - from)) * Math.LN10));
+  }
+
+  point(event) {
+    const box = this.figure.getBoundingClientRect(), x = event.clientX - box.left, y = event.clientY - box.top;
+    let best = NEAR, found = null;
+    for (const [method, at] of Object.entries(this.clouds || {}))
+      for (let run = 0; 2 * run < at.length; run++) {
+        const away = Math.hypot(at[2 * run] - x, at[2 * run + 1] - y);
+        if (away < best) (best = away), (found = { method, run, x: at[2 * run], y: at[2 * run + 1] });
+      }
+    this.tip.hidden = !found;
+    if (!found) return;
+    const { errors } = this.scene.methods[found.method], name = this.scene.names[found.method]?.[found.run] || LABELS[found.method];
+    const cost = Math.exp(this.answers()[found.method].costs[found.run]);
+    this.tip.textContent = `${name}: ${this.short} ${digits(Math.exp(errors[found.run]))}, cost ${digits(cost)}`;
+    const left = found.x > box.width / 2;
+    Object.assign(this.tip.style, { top: `${found.y + 10}px`, left: left ? "" : `${found.x + 10}px`, right: left ? `${box.width - found.x + 10}px` : "" });
+  }
+
+  // ---------------------------------------------------------------- what is known
+
+  get short() {
+    return this.scene.error.split(" ")[0];
+  }
+
+  // Everything that depends on γ and the unit; and, cheaply, what depends on the target.
+  answers() {
+    const { gamma, unit, target } = this.state, { methods } = this.scene, key = `${unit} ${gamma}`;
+    if (this.memory?.key !== key) {
+      const of = (method) => {
+        const costs = logPrices(methods[method], unit, gamma), curve = envelope(methods[method], costs);
+        return { costs, curve, band: band(curve), slope: reached(curve).length > 1 ? exponent(curve) : null };
+      };
+      const [em, mlem] = METHODS.map(of), even = breakeven(em.curve, mlem.curve), middle = mlem.curve.targets.length >> 1;
+      const emAbove = !(costAt(em.curve, 0, middle) < costAt(mlem.curve, 0, middle));
+      this.memory = { key, em, mlem, emAbove, breakeven: even, evenCost: even && this.costAtError(mlem.curve, Math.log(even.value)) };
+    }
+    const { em, mlem } = this.memory;
+    return { ...this.memory, speedup: speedup(em.curve, mlem.curve, target), costs: METHODS.map((method) => this.costAtError(this.memory[method].curve, target)) };
+  }
+
+  costAtError(curve, log) {
+    const high = Math.min(lowerBound(curve.targets, log), curve.targets.length - 1), low = Math.max(0, high - 1);
+    const share = high === low ? 0 : (log - curve.targets[low]) / (curve.targets[high] - curve.targets[low]);
+    return Math.exp((1 - share) * costAt(curve, 0, low) + share * costAt(curve, 0, high));
+  }
+
+  words() {
+    const { scene, state, short } = this, answers = this.answers(), target = digits(Math.exp(state.target));
+    const interval = ({ low, high }) => (Number.isNaN(low) ? "" : ` (${digits(low)} to ${digits(high)})`);
+    const dearer = ({ value, low, high }) => (value < 1 ? { low: 1 / high, high: 1 / low } : { low, high });
+    const missing = METHODS.filter((method) => !Number.isFinite(answers.costs[METHODS.indexOf(method)])).map((method) => LABELS[method]);
+    const verdict = answers.speedup
+      ? `At ${short} ${target} ML-EM is ${times(answers.speedup.value)}`
+      : `At ${short} ${target} no run of ${missing.join(" or ")} is good enough`;
+    const slopes = METHODS.map((method) => {
+      const { slope } = answers[method], said = theory(method, state.unit, state.gamma);
+      return `slope ${slope ? `${slope.value.toFixed(2)}${Number.isNaN(slope.low) ? "" : ` (${slope.low.toFixed(2)} to ${slope.high.toFixed(2)})`}` : "not to be fitted"}${said ? `; theory ${said.said}` : ""}`;
+    });
+    const even = answers.breakeven && `ML-EM is the cheaper one below ${short} ${digits(answers.breakeven.value)}${interval(answers.breakeven)}`;
+    const both = reached(answers.em.curve).filter((k) => Number.isFinite(costAt(answers.mlem.curve, 0, k)));
+    const wins = both.length && logRatio(answers.em.curve, answers.mlem.curve, 0, both[0]) > 0;
+    const otherwise = wins ? "ML-EM is the cheaper one at all these errors" : "EM is the cheaper one at the smallest error that both reach";
+    const warnings = METHODS.flatMap((method) => cautions(answers[method].curve).map((said) => `${LABELS[method]}: ${said}`));
+    return { verdict, range: answers.speedup ? interval(dearer(answers.speedup)) : "", slopes, even: even || (both.length ? otherwise : ""), warnings };
+  }
+
+  // ---------------------------------------------------------------- the picture
+
+  ranges() {
+    return { x: this.plot.view.xaxis || this.x, y: this.plot.view.yaxis || this.y };
+  }
+
+  // Fits the axis of costs to the curves, unless they are inside and fill it well enough.
+  fit(at_once) {
+    const answers = this.answers(), costs = METHODS.flatMap((method) => reached(answers[method].curve).map((k) => costAt(answers[method].curve, 0, k) / Math.LN10));
+    const [low, high] = costs.length ? [Math.min(...costs), Math.max(...costs)] : [0, 6];
+    const room = Math.max(0.4, 0.13 * (high - low)), wanted = [low - room, high + room];
+    if (this.y && low > this.y[0] && high < this.y[1] && high - low > ROOM * (this.y[1] - this.y[0])) return;
+    if (!this.y || at_once || matchMedia("(prefers-reduced-motion: reduce)").matches) this.y = wanted;
+    else this.glide([...this.y], wanted, performance.now());
+  }
+
+  glide(from, to, start) {
+    cancelAnimationFrame(this.tween);
+    this.tween = requestAnimationFrame((now) => {
+      const share = Math.max(0, Math.min(1, (now - start) / 250)), eased = share * share * (3 - 2 * share);
+      this.y = from.map((low, i) => low + eased * (to[i] - low));
+      this.plot.redraw();
+      if (share < 1) this.glide(from, to, start);
+    });
+  }
+
+  draw(narrow) {
+    const start = performance.now(), { scene, state } = this, css = getComputedStyle(this.root);
+    const c = (this.colours = scene.themes[isDark(this.root) ? "dark" : "light"]);
+    for (const [name, value] of Object.entries(c)) if (typeof value === "string") this.root.style.setProperty(`--${name}`, value);
+    const size = scene.projector ? 20 : narrow ? 12 : 14, height = narrow ? Math.min(scene.height, 460) : scene.height;
+    this.margin = margins(narrow, size);
+    const answers = this.answers(), font = { family: css.fontFamily, size };
+    const made = workFigure({ scene, state, answers, ghost: this.ghost, ranges: this.ranges(), margin: this.margin, colours: c, font, narrow, height });
+    return { ...made, drawn: () => (this.cloud(height), this.say(), this.measure(start)) };
+  }
+
+  cloud(height) {
+    const answers = this.answers(), frame = { ranges: this.ranges(), margin: this.margin, width: this.plot.width, height };
+    const shown = METHODS.filter((method) => this.state.shown.runs && this.state.shown[method]);
+    this.clouds = Object.fromEntries(shown.map((method) => [method, places(this.scene.methods[method], answers[method].costs, frame)]));
+    const lowest = Math.min(...answers.costs.filter(Number.isFinite));
+    paintBeneath(this.canvas, this.clouds, Number.isFinite(lowest) && placeOf(this.state.target, Math.log(lowest), frame), frame, this.colours);
+    const { l, r, b } = this.margin, [from, to] = frame.ranges.x, share = (this.state.target / Math.LN10 - from) / (to - from);
+    Object.assign(this.figure.style, { height: `${height}px`, minHeight: "" });
+    Object.assign(this.target.style, { left: `${l - THUMB / 2}px`, width: `${frame.width - l - r + THUMB}px`, top: `${this.figure.offsetTop + height - b - 22}px` });
+    this.target.style.visibility = share < 0 || share > 1 ? "hidden" : "";
+    if (document.activeElement !== this.target || Math.abs(this.target.value / STOPS - share) > 1 / STOPS) this.target.value = Math.round(STOPS * share);
+  }
+
+  say() {
+    const { scene, state, root } = this, words = this.words(), find = (query) => root.querySelector(query), priced = state.unit === "cost";
+    const gamma = state.gamma.toFixed(2);
+    this.output.textContent = priced ? gamma + (this.ghost ? ` (thin lines: ${this.ghost.gamma.toFixed(2)})` : "") : "plays no part here";
+    Object.assign(this.slider, { value: state.gamma, disabled: !priced });
+    this.slider.style.setProperty("--done", (state.gamma - scene.gammas[0]) / (scene.gammas[1] - scene.gammas[0]));
+    this.target.setAttribute("aria-label", `${scene.error} at which both are compared`);
+    this.target.setAttribute("aria-valuetext", `${words.verdict}${words.range}`);
+    find("strong").textContent = words.verdict;
+    find(".wp-verdict span").textContent = words.range;
+    const lines = [...METHODS.map((method, i) => [method, `${LABELS[method]}: ${words.slopes[i]}`]), ["even", words.even], ...words.warnings.map((said) => ["mind", said])];
+    const list = find("ul"), items = lines.filter(([, said]) => said).map(([name, said]) => Object.assign(document.createElement("li"), { className: name, textContent: said }));
+    if (list.textContent !== items.map((item) => item.textContent).join("")) list.replaceChildren(...items);
+    const [low, high] = [scene.targets[0], scene.targets[scene.targets.length - 1]].map((log) => digits(Math.exp(log)));
+    find(".wp-fit").textContent = `Slopes of log cost against log(1/error), fitted over ${this.short} ${low} to ${high}${scene.arrays["em.ratio"].length ? `; 95 % intervals by resampling ${scene.paths} paths` : ""}. ${scene.methods.em.runs} runs of EM, ${scene.methods.mlem.runs} of ML-EM.`;
+    const alt = `Cost against error${priced ? ` at γ = ${gamma}` : ""}. ${words.verdict}${words.range}. EM: ${words.slopes[0]}. ML-EM: ${words.slopes[1]}. ${words.even}.`;
+    if (this.figure.ariaLabel !== alt) this.figure.ariaLabel = alt;
+  }
+
+  measure(start) {
+    Object.assign(this.root.dataset, { gamma: this.state.gamma, unit: this.state.unit, drawMs: (performance.now() - start).toFixed(1) });
+  }
+
+  picture() {
+    const { data, layout } = this.plot.element, { scene, state, colours } = this, answers = this.answers();
+    const clouds = state.shown.runs ? cloudSeries(scene, answers, state.shown, colours) : [];
+    return { data: [...clouds, ...data], layout: { ...layout, paper_bgcolor: colours.background } };
+  }
+
+  destroy() {
+    clearTimeout(this.timer);
+    cancelAnimationFrame(this.tween);
+    this.off.abort();
+    this.plot.destroy();
+  }
+}

@@ -1,0 +1,134 @@
+"""The work–precision chart: cost against error for both methods, with γ under the finger.
+
+The browser gets the runs themselves, with resampled errors, and prices them whenever γ or the unit of cost moves: clouds, lower
+envelopes, slopes, speed-up and break-even are computed there (frontier.js, the twin of mlem/frontier.py), without any traffic.
+When the user lets go, Python is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import streamlit as st
+from jaxtyping import Float
+
+from mlem.checks import check_choice, check_integer, check_positive
+from mlem.frontier import UNITS, Runs, prices
+from mlem.ui.chart import component, library
+from mlem.ui.palette import DARK, LIGHT
+from mlem.ui.payload import pack
+
+MAGIC = 0x4D4C5701  # "MLW" and the version of the format, 1
+HEIGHT = 560  # CSS pixels
+GAMMAS = (0.25, 5.0)  # where the slider ends, unless γ itself lies outside
+
+_LEAST = np.sqrt(np.finfo(float).tiny)  # of an error, whose logarithm is sent
+_MOST_RUNS = 5000
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the user has settled on: γ, the unit of cost and the error at which both methods are compared."""
+
+    gamma: float
+    unit: str
+    target: float
+
+
+@dataclass(frozen=True, eq=False)
+class WorkPrecision:
+    """What the chart shows.
+
+    em, mlem: runs on the same paths.
+    targets: ascending errors at which the frontiers are read and over which slopes are fitted.
+    chosen: γ, unit and target to begin with; where they change, the chart follows.
+    error: the name of the error, its short form first.
+    names: by method ("em", "mlem"), a name for each run, shown at the pointer.
+    about: what the runs are of. The user's own view is kept as long as this stays the same.
+    intervals: False leaves the resamples out, nine tenths of the payload: for runs that are still arriving.
+    projector: larger type.
+    """
+
+    em: Runs
+    mlem: Runs
+    targets: Float[np.ndarray, " targets"]
+    chosen: Chosen
+    error: str = "RMSE at T"
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    about: str = ""
+    intervals: bool = True
+    projector: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.em.squared) != len(self.mlem.squared):
+            raise ValueError(f"em and mlem take the same paths, got {len(self.em.squared)} and {len(self.mlem.squared)}")
+        if self.em.evaluations.shape[1] != self.mlem.evaluations.shape[1]:
+            raise ValueError("em and mlem take the same levels")
+        if len(self.targets) < 2 or not (np.diff(self.targets) > 0).all() or not self.targets[0] > 0:
+            raise ValueError("targets takes at least two ascending errors > 0")
+        check_positive("gamma", self.chosen.gamma)
+        check_positive("target", self.chosen.target)
+        check_choice("unit", self.chosen.unit, self.units)
+        for method, names in self.names.items():
+            count = len(getattr(self, check_choice("names", method, ("em", "mlem"))).family)
+            if len(names) != count:
+                raise ValueError(f"names takes one name per run, {count} for {method}, got {len(names)}")
+        for runs in (self.em, self.mlem):
+            check_integer("the number of runs", len(runs.family), low=1, high=_MOST_RUNS)
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The units in which every run has a price."""
+        return tuple(unit for unit in UNITS if all((prices(runs, unit, 1.0) > 0).all() for runs in (self.em, self.mlem)))
+
+    def pack(self, key: str, height: int = HEIGHT) -> bytes:
+        """The payload for the browser; ``height`` in CSS pixels."""
+        arrays: dict[str, np.ndarray] = {}
+        steps: dict[str, float] = {}
+        for method, runs in (("em", self.em), ("mlem", self.mlem)):
+            x = np.log(np.maximum(runs.errors, _LEAST))
+            ratios = np.log(np.maximum(runs.resampled, _LEAST)) - x if self.intervals else np.empty((0, len(x)))
+            steps[method] = float(np.abs(ratios).max(initial=1e-9)) / 32767
+            arrays |= {
+                f"{method}.x": x.astype(np.float32),
+                f"{method}.ratio": np.rint(ratios / steps[method]).astype(np.int16),
+                f"{method}.evaluations": runs.evaluations.astype(np.float32),
+                f"{method}.seconds": runs.seconds.astype(np.float32),
+                f"{method}.family": np.unique(runs.family, return_inverse=True)[1].astype(np.int16),
+            }
+        gamma = self.chosen.gamma
+        header = {
+            **asdict(self.chosen),
+            "key": key,
+            "gammas": [min(GAMMAS[0], gamma), max(GAMMAS[1], gamma)],
+            "units": self.units,
+            "targets": np.log(self.targets).tolist(),
+            "steps": steps,
+            "paths": len(self.em.squared),
+            "error": self.error,
+            "names": {method: list(names) for method, names in self.names.items()},
+            "about": self.about,
+            "projector": self.projector,
+            "height": check_integer("height", height, low=300, high=4000),
+            "plotly": library(),
+            "themes": {"light": asdict(LIGHT), "dark": asdict(DARK)},
+        }
+        return pack(MAGIC, header, arrays)
+
+
+def work_precision(
+    shown: WorkPrecision, *, key: str, on_choice: Callable[[Chosen], None] | None = None, height: int = HEIGHT
+) -> None:
+    """Show ``shown``; the picture is ``height`` CSS pixels high, its controls and words come on top. Before the script runs
+    again, ``on_choice`` is called with what the user has settled on."""
+
+    def told() -> None:
+        if on_choice and (value := st.session_state[key].get("chosen")):
+            on_choice(Chosen(float(value["gamma"]), str(value["unit"]), float(value["target"])))
+
+    _component(data=shown.pack(key, height), key=key, on_chosen_change=told)
+
+
+_component = component("workprecision")

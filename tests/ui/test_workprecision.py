@@ -1,0 +1,110 @@
+"""The work–precision chart's payload, read back as the browser reads it; and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from mlem.frontier import Runs, prices
+from mlem.ui.workprecision import HEIGHT, MAGIC, Chosen, WorkPrecision
+from tests.made_runs import LEVELS, made_runs
+from tests.ui.payloads import unpack
+
+EM, MLEM = made_runs()
+TARGETS = np.geomspace(0.02, 0.3, 12)
+
+
+def make_shown(**changes: Any) -> WorkPrecision:
+    """All runs, at γ = 2.5."""
+    return replace(WorkPrecision(EM, MLEM, TARGETS, Chosen(2.5, "cost", 0.05)), **changes)
+
+
+def read(shown: WorkPrecision) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    return unpack(MAGIC, shown.pack("here"))
+
+
+def without(runs: Runs, name: str, value: float) -> Runs:
+    return replace(runs, **{name: np.full_like(getattr(runs, name), value)})
+
+
+@pytest.mark.parametrize("method", ["em", "mlem"])
+def test_errors_resamples_and_prices_come_back(method: str) -> None:
+    runs = {"em": EM, "mlem": MLEM}[method]
+    header, arrays = read(make_shown())
+    x, ratio = arrays[f"{method}.x"], arrays[f"{method}.ratio"]
+    np.testing.assert_allclose(np.exp(x), runs.errors, rtol=1e-6)
+    np.testing.assert_allclose(np.exp(x + header["steps"][method] * ratio), runs.resampled, rtol=1e-4)
+    costs = arrays[f"{method}.evaluations"] @ 2.0 ** (2.5 * np.arange(LEVELS))
+    np.testing.assert_allclose(costs, prices(runs, "cost", 2.5), rtol=1e-6)
+    np.testing.assert_allclose(arrays[f"{method}.seconds"], runs.seconds, rtol=1e-6)
+    assert (np.diff(arrays[f"{method}.family"])[np.diff(runs.family) == 0] == 0).all()
+
+
+def test_header() -> None:
+    header, _ = read(make_shown(about="forced-ou", names={"em": [f"run {i}" for i in range(len(EM.family))]}))
+    assert (header["gamma"], header["unit"], header["target"]) == (2.5, "cost", 0.05)
+    assert header["paths"] == 64
+    assert header["about"] == "forced-ou"
+    assert header["units"] == ["cost", "evaluations", "seconds"]
+    assert header["height"] == HEIGHT
+    assert header["names"]["em"][3] == "run 3"
+    np.testing.assert_allclose(np.exp(header["targets"]), TARGETS)
+    assert header["themes"]["dark"]["em"] != header["themes"]["light"]["em"]
+
+
+def test_runs_that_still_arrive_go_without_resamples() -> None:
+    _, arrays = read(make_shown(intervals=False))
+    assert arrays["em.ratio"].size == 0
+    whole, slim = (len(make_shown(intervals=chosen).pack("here")) for chosen in (True, False))
+    assert slim < whole / 4
+
+
+def test_the_slider_reaches_the_gamma_that_is_asked_for() -> None:
+    assert read(make_shown())[0]["gammas"] == [0.25, 5.0]
+    assert read(make_shown(chosen=Chosen(8.0, "cost", 0.05)))[0]["gammas"] == [0.25, 8.0]
+
+
+def test_a_unit_in_which_a_run_is_free_is_not_offered() -> None:
+    assert read(make_shown(em=without(EM, "seconds", 0.0)))[0]["units"] == ["cost", "evaluations"]
+
+
+def test_an_error_of_zero_is_finite() -> None:
+    squared = EM.squared.copy()
+    squared[:, 0] = 0.0
+    _, arrays = read(make_shown(em=replace(EM, squared=squared)))
+    assert np.isfinite(arrays["em.x"]).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"em": replace(EM, squared=EM.squared[:32])}, "em and mlem take the same paths, got 32 and 64"),
+        ({"em": replace(EM, evaluations=EM.evaluations[:, :3])}, "em and mlem take the same levels"),
+        ({"targets": TARGETS[::-1].copy()}, "targets takes at least two ascending errors > 0"),
+        ({"targets": TARGETS[:1]}, "targets takes at least two"),
+        ({"chosen": Chosen(0.0, "cost", 0.1)}, "gamma takes a number > 0"),
+        ({"chosen": Chosen(1.0, "euro", 0.1)}, "unit takes one of cost, evaluations, seconds, got 'euro'"),
+        ({"chosen": Chosen(1.0, "cost", -1.0)}, "target takes a number > 0"),
+        ({"names": {"em": ["one"]}}, "names takes one name per run, 84 for em, got 1"),
+        ({"names": {"heun": []}}, "names takes one of em, mlem, got 'heun'"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        make_shown(**changes)
+
+
+def test_the_chart_sends_the_payload() -> None:
+    def page() -> None:
+        from mlem.ui.workprecision import work_precision
+        from tests.ui.test_workprecision import make_shown
+
+        work_precision(make_shown(), key="here")
+
+    at = AppTest.from_function(page).run()
+    assert not at.exception
+    assert at.get("bidi_component")[0].proto.bytes == make_shown().pack("here")
