@@ -15,11 +15,19 @@ from mlem.experiments.params import Params, Spec, to_key
 
 P = TypeVar("P", bound=Params)
 
+_PAGE = "links.page"  # the page that is shown
+_FIRST_LINKS = "links.first"
+"""The first link of every page after another one, and the page. In the browser's history Streamlit puts it under the old page's
+address too, before the new one's: whoever goes back gets there, and is to find the old page as it was left."""
+
 
 def read_params(kind: type[P], page: str) -> tuple[P, list[str]]:
     """The parameters to show now, with notices for what had to be mended. Call before the page's controls are made."""
     remembered: P | None = st.session_state.get(f"{page}.params")
-    link = {key: st.query_params[key] for key in st.query_params}
+    link = _link()
+    if st.session_state.get(_FIRST_LINKS, {}).get(frozenset(link.items()), page) != page:
+        link = {}
+        st.query_params.clear()
     if remembered is not None and (moved := _moved(remembered, page)):
         values, notices = kind.mend({name: getattr(remembered, name) for name in kind.specs()} | moved)
         params = kind(**values)
@@ -39,11 +47,14 @@ def keep_params(params: Params, page: str) -> None:
             st.session_state[key] = value
     st.session_state[f"{page}.params"] = params
     own = {to_key(name) for name in params.specs()}
-    others = {key: st.query_params[key] for key in st.query_params if key not in own | {"v"}}
-    link = {**others, **params.to_query()}
-    if link != {key: st.query_params[key] for key in st.query_params}:
+    shown = _link()
+    link = {key: text for key, text in shown.items() if key not in own | {"v"}} | params.to_query()
+    if link != shown:
         st.query_params.from_dict(link)
     st.session_state[f"{page}.link"] = link
+    if st.session_state.get(_PAGE) != page:
+        st.session_state[_PAGE] = page
+        st.session_state.setdefault(_FIRST_LINKS, {})[frozenset(link.items())] = page
 
 
 def control_key(page: str, name: str) -> str:
@@ -65,6 +76,10 @@ def control(params: Params, name: str, page: str) -> None:
         whole = spec.kind == "integer"
         low, high = (int(spec.low), int(spec.high)) if whole else (float(spec.low), float(spec.high))
         st.number_input(spec.label, low, high, step=1 if whole else 0.1, key=key, help=spec.help, placeholder=_empty(spec))
+
+
+def _link() -> dict[str, str]:
+    return {key: st.query_params[key] for key in st.query_params}
 
 
 def _empty(spec: Spec) -> str | None:

@@ -24,6 +24,14 @@ class Colours(Params):
     gloss: float | None = number(None, low=0.0, high=5.0, label="Gloss", help="How shiny.")
 
 
+@dataclass(frozen=True)
+class Shapes(Params):
+    """Of another page, which has a parameter of the same name."""
+
+    corners: int = integer(4, low=3, high=9, label="Corners", help="How many.")
+    coats: int = integer(1, low=1, high=9, label="Coats", help="How many.")
+
+
 DEFAULT = Colours().to_query()
 
 
@@ -163,6 +171,37 @@ def test_no_link_breaks_the_page(key: str, text: str) -> None:
     app = opened(**{key: text})
     params = shown(app)
     assert link(app) == params.to_query()
+
+
+def two_pages() -> None:
+    """Two pages; which one is shown is told from outside."""
+    import streamlit
+
+    from mlem.ui.state import control, read_params
+    from tests.ui.test_state import Colours, Shapes
+
+    kind, name = (Shapes, "cut") if streamlit.session_state.get("cut") else (Colours, "paint")
+    params, _ = read_params(kind, name)
+    control(params, "coats", name)
+    streamlit.text(repr(params))
+
+
+def test_going_back_to_another_page_finds_it_as_it_was_left() -> None:
+    """Streamlit's history has the new page's first link under the old page's address, and going back leads there."""
+    app = AppTest.from_function(two_pages)
+    follow(app, {"coats": "4", "class": "1"})
+    app.session_state["cut"] = True
+    follow(app, {})
+    arrival = link(app)
+    assert arrival == Shapes().to_query()
+    app.slider(key="cut.coats").set_value(7).run()
+    app.session_state["cut"] = False
+    follow(app, arrival)
+    assert shown(app) == Colours(coats=4)
+    assert link(app) == Colours(coats=4).to_query(), "nothing of the other page is left in it"
+    app.session_state["cut"] = True
+    follow(app, arrival)
+    assert app.slider(key="cut.coats").value == 1, "under its own address it is a link like any other"
 
 
 class TestControls:
