@@ -33,6 +33,13 @@ def sde(
     return choice(default, choices=titles | dict(more or {}), label="SDE", help=help)
 
 
+def check_spectral_levels(gamma: float, levels: int) -> None:
+    """Raises ValueError for more levels than a spectral hierarchy can have."""
+    most = most_spectral_levels(gamma)
+    if levels > most:
+        raise ValueError(f"levels takes an integer from 1 to {most} for spectral levels with gamma {gamma:g}, got {levels}")
+
+
 def mend_spectral_levels(values: Mapping[str, Any], gamma: float, levels: int) -> tuple[dict[str, Any], list[str]]:
     """Leaves out levels that a spectral hierarchy cannot have; ``gamma`` and ``levels`` stand in where ``values`` has none."""
     gamma, levels = values.get("gamma", gamma), values.get("levels", levels)

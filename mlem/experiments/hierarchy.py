@@ -23,7 +23,7 @@ from mlem.fits import cost_exponent
 from mlem.hierarchy import Hierarchy
 from mlem.march import Report, Solution
 from mlem.solvers import euler_maruyama
-from mlem.synthetic import most_spectral_levels, spectral_hierarchy, spectral_twins, synthetic_hierarchy
+from mlem.synthetic import spectral_hierarchy, spectral_twins, synthetic_hierarchy
 
 KINDS = {
     "synthetic": "Synthetic: f plus a calibrated residual, its price declared",
@@ -56,21 +56,15 @@ class HierarchyParams(Params):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        most = most_spectral_levels(self.gamma)
-        if self.kind == "spectral" and self.levels > most:
-            raise ValueError(
-                f"levels takes an integer from 1 to {most} for spectral levels with gamma {self.gamma:g}, got {self.levels}"
-            )
+        if self.kind == "spectral":
+            fields.check_spectral_levels(self.gamma, self.levels)
 
     @classmethod
     def mend(cls, values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """Leaves out the levels that a spectral hierarchy cannot have."""
-        gamma, levels = values.get("gamma", cls.gamma), values.get("levels", cls.levels)
-        most = most_spectral_levels(gamma)
-        if values.get("kind", cls.kind) != "spectral" or levels <= most:
+        if values.get("kind", cls.kind) != "spectral":
             return values, []
-        notice = f"levels takes an integer from 1 to {most} for spectral levels with gamma {gamma:g}. It is now {most}."
-        return {**values, "levels": most}, [notice]
+        return fields.mend_spectral_levels(values, cls.gamma, cls.levels)
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,10 @@ class Spec:
 
     def parse(self, name: str, text: str) -> float | int | str | None:
         """The value that ``text`` means. Raises ValueError that names the parameter."""
-        if self.kind == "choice" or (text == "" and self.optional):
-            return self.check(name, text or None)
+        if self.kind == "choice":
+            return self.check(name, text)
+        if text == "" and self.optional:
+            return None
         number = _number(text)
         if number is None:
             self.check(name, text)  # raises, with what is taken

@@ -28,7 +28,6 @@ from mlem.planning import common_grid, reference
 from mlem.probabilities import error_order
 from mlem.sde import SDE
 from mlem.solvers import euler_maruyama, multilevel_euler_maruyama
-from mlem.synthetic import most_spectral_levels
 
 FRAMES, BINS, SHOWN_PATHS = 120, 480, 200
 _GROUPS = 16  # of paths that share their coins: enough for an interval
@@ -80,12 +79,15 @@ class RaceParams(Params):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.sde == SPECTRAL and self.levels > (most := most_spectral_levels(self.gamma)):
-            takes = f"an integer from 1 to {most} for {SPECTRAL} levels with gamma {self.gamma:g}"
-            raise ValueError(f"levels takes {takes}, got {self.levels}")
         if self.draws == "shared" and self.paths % _GROUPS:
             raise ValueError(f"paths takes a multiple of {_GROUPS} where coins are shared, got {self.paths}")
-        self.question().problem()  # raises for an option that the SDE does not have
+        options = self.question().options
+        if self.sde == SPECTRAL:
+            fields.check_spectral_levels(self.gamma, self.levels)
+            if options:
+                raise ValueError(f"{options[0][0]} is not an option of {SPECTRAL}, which takes none")
+        else:
+            mlem.problems.get(self.sde, **dict(options))  # raises for an option that the SDE does not have
 
     @classmethod
     def mend(cls, values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
