@@ -11,5 +11,8 @@ st.navigation(
         st.Page("pages/race.py", title="Race", icon=":material/speed:", default=True),
         st.Page("pages/hierarchy.py", title="Hierarchy", icon=":material/stairs:", url_path="hierarchy"),
         st.Page("pages/coin.py", title="Coin", icon=":material/casino:", url_path="coin"),
+        st.Page("pages/convergence.py", title="Error vs compute", icon=":material/show_chart:", url_path="convergence"),
+        st.Page("pages/steps.py", title="Free steps", icon=":material/timeline:", url_path="steps"),
+        st.Page("pages/crossover.py", title="Crossover", icon=":material/call_split:", url_path="crossover"),
     ]
 ).run()

@@ -8,21 +8,32 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
 
 import torch
 
 import mlem
 from mlem.errors import NonFiniteStep
-from mlem.experiments import experiment, plans, store
+from mlem.experiments import experiment, plans, steps, store
 from mlem.experiments.experiment import Experiment
 from mlem.experiments.params import Spec, in_words, to_key
 from mlem.experiments.result import to_csv, to_json, to_text, write
 
 _BAR = 40  # characters
 BAD_INPUT, INTERRUPTED = 2, 130
-_REBUILDS = {"plans": plans, "store": store}
+_REBUILDS = {"plans": (plans,), "store": (store, steps)}
+
+
+class _Help(argparse.HelpFormatter):
+    """Leaves names with hyphens whole, so that they can be copied."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -42,16 +53,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)  # the states are small: a second thread costs more than it brings
     try:
         if name in _REBUILDS:
-            return _rebuild(_REBUILDS[name].rebuild())
+            parser = _Parser(prog=f"python -m mlem {name}", description="Rebuilds what ships with the package.")
+            parser.parse_args(arguments[1:])
+            return _rebuild(chain.from_iterable(kept.rebuild() for kept in _REBUILDS[name]))
         return _run(experiment.get(name), arguments[1:])
     except (ValueError, NonFiniteStep) as error:
         print(f"python -m mlem {name}: {error}", file=sys.stderr)
         return BAD_INPUT
+    except BrokenPipeError:  # whoever reads the output, head for one, has had enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         print(f"python -m mlem {name}: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -59,22 +75,21 @@ def _run(chosen: Experiment, arguments: Sequence[str]) -> int:
     given = vars(_options(chosen).parse_args(arguments))
     json_file, csv_file = given.pop("json"), given.pop("csv")
     params = chosen.params.parse({name: text for name, text in given.items() if text is not None})
-    result = chosen.run(params, _report)
-    _report(1.0)
-    if json_file == "-":
-        print(to_json(chosen.name, params, result))
-    elif json_file:
-        write(to_json(chosen.name, params, result), json_file)
+    with _bar():
+        result = chosen.run(params, _report)
+    export, rows = to_json(chosen.name, params, result), result.rows()
+    print(export if json_file == "-" else f"{to_text(rows)}\n\n{result.summary()}", flush=True)
+    if json_file and json_file != "-":
+        write(export, json_file)
     if csv_file:
-        write(to_csv(result.rows()), csv_file)
-    if json_file != "-":
-        print(to_text(result.rows()))
-        print(f"\n{result.summary()}")
+        write(to_csv(rows), csv_file)
     return 0
 
 
 def _options(chosen: Experiment) -> argparse.ArgumentParser:
-    parser = _Parser(prog=f"python -m mlem {chosen.name}", description=chosen.question, allow_abbrev=False)
+    parser = _Parser(
+        prog=f"python -m mlem {chosen.name}", description=chosen.question, formatter_class=_Help, allow_abbrev=False
+    )
     for field in dataclasses.fields(chosen.params):
         spec = field.metadata["spec"]
         text = f"{spec.label}. {spec.help} {_takes(spec, field.default)}".replace("%", "%%")
@@ -92,13 +107,24 @@ def _takes(spec: Spec, default: object) -> str:
 def _report(done: float) -> None:
     if sys.stderr.isatty():
         filled = round(done * _BAR)
-        end = "\n" if done >= 1.0 else ""
-        print(f"\r{'█' * filled}{'░' * (_BAR - filled)} {done:4.0%}", end=end, file=sys.stderr, flush=True)
+        print(f"\r{'█' * filled}{'░' * (_BAR - filled)} {done:4.0%}", end="", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _bar() -> Iterator[None]:
+    """Ends the line of the bar, however far it came."""
+    try:
+        yield
+        _report(1.0)
+    finally:
+        if sys.stderr.isatty():
+            print(file=sys.stderr)
 
 
 def _rebuild(progress: Iterator[float]) -> int:
-    for done in progress:
-        _report(done)
+    with _bar():
+        for done in progress:
+            _report(done)
     return 0
 
 

@@ -90,7 +90,8 @@ class Sweep:
         twins: Hierarchy | None = None,
     ) -> None:
         """``together``: all probabilities of a piece in one batch, which is quicker, but then seconds are those of a large
-        batch; one by one they compare with Euler–Maruyama's. ``twins``: the levels as cheap functions, for what is not timed."""
+        batch; one by one they compare with Euler–Maruyama's. ``twins``: the levels as cheap functions, for what is not
+        timed."""
         self.sde, self.levels, self.firing, self.paths, self.seed = sde, levels, firing, paths, seed
         self._shaped_for, self._together = shaped_for, together
         self.model = measure(sde, twins or levels, firing)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,9 +20,10 @@ from mlem.errors import Estimate, bootstrap_means, rmse, squared_errors
 from mlem.experiments import fields
 from mlem.experiments.experiment import Experiment
 from mlem.experiments.params import Params, integer, number
-from mlem.experiments.result import Result, Row
+from mlem.experiments.result import Result, Row, to_json
 from mlem.fits import slopes
 from mlem.hierarchy import Hierarchy
+from mlem.jobs import Step, sliced
 from mlem.march import Report
 from mlem.planning import ErrorModel, measure, reference, steps_at
 from mlem.probabilities import call_prices, water_filling
@@ -29,6 +35,7 @@ GAMMAS = (1.0, 2.5, 4.0)
 """Below the kink, near the networks of the paper, and deep above it."""
 
 DOUBLINGS = 6
+_STORE = Path(__file__).with_name("steps.json")
 _FIRINGS = ("bernoulli", "systematic", "nested")
 _KICKS_SPREAD = (3.0, 1.7, 1.0, 0.6, 0.3)  # of the mean square that may be added, around which the target lies
 _STEP_SHARE, _BIAS_SHARE = 0.25, 0.45  # of ε, for the coarsest step and for the bias of the top level
@@ -125,6 +132,47 @@ def run(params: StepsParams, report: Report | None = None) -> StepsResult:
         report(1.0)
     fitted = {f"{gamma:g}": _slope([p for p in points if p.gamma == gamma], sde.horizon) for gamma in GAMMAS}
     return StepsResult(params.epsilon, sde.horizon, top, tuple(em_rmse), tuple(points), tuple(limit), fitted)
+
+
+def steps(params: StepsParams, start: int = 0) -> Iterator[Step[StepsResult]]:
+    """The experiment as a job of one part."""
+    result = yield from sliced(partial(run, params))
+    yield 1.0, result
+
+
+def load(params: StepsParams) -> StepsResult | None:
+    """The result that ships with the package, if it is of ``params``."""
+    stored = _stored()
+    return stored[1] if stored and stored[0] == params else None
+
+
+def rebuild() -> Iterator[float]:
+    """Makes and writes the result that ships, that of the defaults."""
+    params = StepsParams()
+    _STORE.write_text(to_json("steps", params, run(params)), encoding="utf-8")
+    yield 1.0
+
+
+@cache
+def _stored() -> tuple[StepsParams, StepsResult] | None:
+    if not _STORE.exists():
+        return None
+    content = json.loads(_STORE.read_text(encoding="utf-8"))
+    result = content["result"]
+
+    def point(made: dict[str, Any]) -> Point:
+        return Point(**{**made, "cost": Estimate(**made["cost"]), "calls": tuple(made["calls"])})
+
+    restored = StepsResult(
+        epsilon=result["epsilon"],
+        horizon=result["horizon"],
+        levels=result["levels"],
+        em_rmse=tuple((steps, Estimate(**error)) for steps, error in result["em_rmse"]),
+        points=tuple(map(point, result["points"])),
+        limit=tuple(map(point, result["limit"])),
+        slopes={gamma: Estimate(**slope) for gamma, slope in result["slopes"].items()},
+    )
+    return StepsParams(**content["params"]), restored
 
 
 class _Ground:

@@ -35,7 +35,7 @@ FOLDER = Path(__file__).with_name("sweeps")
 
 def swept(params: ConvergenceParams) -> ConvergenceParams:
     """What the sweep of ``params`` is known by: all that only prices is at its default."""
-    unpriced = replace(params, unit=ConvergenceParams.unit)
+    unpriced = replace(params, unit=ConvergenceParams.unit, epsilon=ConvergenceParams.epsilon)
     return replace(unpriced, gamma=ConvergenceParams.gamma) if params.kind == "synthetic" else unpriced
 
 

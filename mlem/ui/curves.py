@@ -1,0 +1,84 @@
+"""Sweeps on a page: parts joined, judged once, and told in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import streamlit as st
+
+from mlem.experiments import convergence, crossover
+from mlem.experiments.convergence import ConvergenceParams, ConvergenceResult
+from mlem.experiments.crossover import CrossoverParams, CrossoverResult
+from mlem.experiments.steps import StepsResult
+from mlem.sweeps import Part
+from mlem.ui.words import digits, estimate, level_name, times
+
+
+def joined(parts: Sequence[Part]) -> Part | None:
+    """All runs so far, None before both methods have one."""
+    runs = tuple(run for part in parts for run in part.runs)
+    if len({run.piece.method for run in runs}) < 2:
+        return None
+    return replace(parts[0], runs=runs)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def judged(params: ConvergenceParams, count: int, _part: Part) -> ConvergenceResult:
+    """The curves of the first ``count`` runs."""
+    return convergence.judge(params, _part)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def crossed(params: CrossoverParams, count: int, _part: Part) -> CrossoverResult:
+    """Exponents, shares and map of the first ``count`` runs."""
+    return crossover.judge(params, _part)
+
+
+def convergence_lesson(params: ConvergenceParams, result: ConvergenceResult) -> str:
+    """What the curves say at this γ."""
+    em, ml = result.em.slope, result.mlem.slope
+    said = []
+    if em and ml:
+        said.append(
+            f"At γ = {params.gamma:g} one more digit costs :orange[**EM**] × {digits(10**em.value)} and :blue[**ML-EM**] "
+            f"× {digits(10**ml.value)}: exponents {estimate(em)} and {estimate(ml)}, in theory {result.theory['em']:g} and "
+            f"{result.theory['mlem']:g}."
+        )
+    if result.breakeven:
+        said.append(f"ML-EM is the cheaper one below ε = {estimate(result.breakeven)}, and dearer above.")
+    elif result.speedup:
+        finest = result.speedup[0]
+        said.append(f"At ε = {digits(finest[0])} ML-EM is {times(finest[1].value)}.")
+    if abs(params.gamma - 2.0) < 0.3:
+        said.append("Near γ = 2 theory has a factor log²(1/ε), which adds about 2/log(1/ε) to the exponent seen here.")
+    cautions = [*result.em.cautions, *result.mlem.cautions]
+    return " ".join([*said, *(f"*{caution}*" for caution in dict.fromkeys(cautions))])
+
+
+def crossover_lesson(params: CrossoverParams, result: CrossoverResult) -> str:
+    """What γ does to the exponents and to the bill."""
+    point = min(result.points, key=lambda p: abs(p.gamma - params.gamma))
+    said = (
+        f"At γ = {point.gamma:g} EM’s exponent is {estimate(point.em)} and ML-EM’s {estimate(point.mlem)}; theory says "
+        f"{point.em_theory:g} and {point.mlem_theory:g}."
+    )
+    if point.shares:
+        dearest = max(range(len(point.shares)), key=lambda k: point.shares[k])
+        said += f" Most of ML-EM’s money, {point.shares[dearest]:.0%}, goes to {level_name(dearest + 1)}."
+    regime = (
+        "Below γ = 2 the small networks make the bill, and steps cost."
+        if point.gamma < 2
+        else "Above γ = 2 the best network makes the bill: its price is that of a few evaluations, whatever the step."
+    )
+    return f"{said} {regime} The kink at γ = 2 is not break-even: that is the white line, which constants decide."
+
+
+def steps_lesson(result: StepsResult) -> str:
+    """What halving the step does to both bills."""
+    said = ", ".join(f"× {digits(2**slope.value)} at γ = {gamma}" for gamma, slope in result.slopes.items())
+    return (
+        f"Halving the step doubles :orange[**EM’s**] bill, at any γ. :blue[**ML-EM’s**] bill goes {said}, at the same error. "
+        "Deep above γ = 2 the step is free: a level is called at a fixed rate λ_k = p_k/h per unit time, and in the limit "
+        "h → 0 the calls are the events of a Poisson process (◇)."
+    )

@@ -1,0 +1,83 @@
+"""Error vs compute: what does an accuracy cost me?"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import streamlit as st
+
+from mlem.experiments.convergence import EXPERIMENT, ConvergenceParams
+from mlem.sweeps import Part
+from mlem.ui import curves, live, page
+from mlem.ui.boot import through_app
+from mlem.ui.state import control, keep_params, read_params
+from mlem.ui.workprecision import Chosen, WorkPrecision, work_precision
+
+through_app()
+
+NAME = "convergence"
+PRESETS = {
+    "Paper-like γ = 2.5": ConvergenceParams(),
+    "Easy γ = 1": ConvergenceParams(gamma=1.0),
+    "At the kink": ConvergenceParams(gamma=2.0),
+    "Deep γ = 4": ConvergenceParams(gamma=4.0),
+    "Even firing": ConvergenceParams(firing="systematic"),
+    "ML-EM loses": ConvergenceParams(sde="double-well", gamma=0.5, epsilon=0.1, levels=6),
+}
+
+params, notices = read_params(ConvergenceParams, NAME)
+page.head(
+    "What does an accuracy cost me?",
+    "Every point is a measured run. The lines are the cheapest way of each method to an error, and their slopes say what the "
+    "next digit costs. Drag γ, the price of a better network: the runs stay, only their prices move.",
+)
+page.presets(PRESETS, params, NAME)
+page.notices(notices)
+
+
+def settle(chosen: Chosen) -> None:
+    """The chart's own controls go into the link."""
+    if params.kind == "synthetic":
+        keep_params(replace(params, gamma=round(chosen.gamma, 3), unit=chosen.unit, epsilon=chosen.target), NAME)
+
+
+def draw(parts: Sequence[Part], done: bool) -> None:
+    """The chart of the runs so far, and what they say."""
+    part = curves.joined(parts)
+    if part is None:
+        st.caption("The first runs are on their way.")
+        return
+    result = curves.judged(params, len(part.runs), part)
+    runs = {"em": result.em_runs, "mlem": result.mlem_runs}
+    names = {
+        method: [f"{row['levels']} levels, {row['steps']} steps" for row in result.runs if row["method"] == label]
+        for method, label in (("em", "EM"), ("mlem", "ML-EM"))
+    }
+    work_precision(
+        WorkPrecision(
+            **runs,
+            targets=params.targets(),
+            chosen=Chosen(params.gamma, params.unit, params.epsilon),
+            names=names,
+            about=f"{params.sde} {params.kind} {params.firing} {params.levels} {params.paths} {params.seed}",
+            intervals=done,
+        ),
+        key="convergence.chart",
+        on_choice=settle,
+    )
+    st.markdown(curves.convergence_lesson(params, result))
+    if done:
+        with st.expander("The numbers, target by target", icon=":material/table:"):
+            page.table(result.rows())
+            st.caption(f"{len(part.runs)} runs on {params.paths} shared paths. Reference: {result.reference}.")
+        page.take_along(EXPERIMENT, params, result)
+
+
+picture, controls = st.columns([3, 1], gap="large")
+with controls:
+    for name in ("sde", "firing", "levels"):
+        control(params, name, NAME)
+    with st.popover("More controls", icon=":material/tune:", width="stretch"):
+        for name in ("kind", "residual", "paths", "seed"):
+            control(params, name, NAME)
+with picture:
+    live.sweep(params, draw, page=NAME)

@@ -1,0 +1,70 @@
+"""Crossover: when does it pay?"""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from mlem.experiments.crossover import EXPERIMENT, CrossoverParams
+from mlem.sweeps import Part
+from mlem.ui import crossover_figures, curves, live, page
+from mlem.ui.chart import chart
+from mlem.ui.boot import through_app
+from mlem.ui.state import control, read_params
+
+through_app()
+
+NAME = "crossover"
+PRESETS = {
+    "Paper-like γ = 2.5": CrossoverParams(),
+    "Easy γ = 1": CrossoverParams(gamma=1.0),
+    "At the kink": CrossoverParams(gamma=2.0),
+    "Deep γ = 4": CrossoverParams(gamma=4.0),
+    "Even firing": CrossoverParams(firing="systematic"),
+}
+
+params, notices = read_params(CrossoverParams, NAME)
+page.head(
+    "When does it pay?",
+    "The same measured runs, priced for every γ. Three thresholds, kept apart: **break-even**, which constants decide; the "
+    "**kink** at γ = 2, where ML-EM’s exponent bends; and, above it, **free steps**.",
+)
+page.presets(PRESETS, params, NAME)
+page.notices(notices)
+
+
+def draw(parts: Sequence[Part], done: bool) -> None:
+    """Three charts of the runs so far, and what they say."""
+    part = curves.joined(parts)
+    if part is None or len(part.runs) < 20:
+        st.caption("The first runs are on their way.")
+        return
+    result = curves.crossed(params, len(part.runs), part)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        chart(crossover_figures.exponents(result, params.gamma), key="crossover.exponents", alt=result.summary())
+    with right:
+        chart(
+            crossover_figures.level_shares(result, params.gamma),
+            key="crossover.shares",
+            alt=f"Each level’s share in the cost of ML-EM at error {params.epsilon:g}: from cheap to dear as γ grows.",
+        )
+    st.markdown(curves.crossover_lesson(params, result))
+    chart(
+        crossover_figures.speedup_map(result, params.gamma),
+        key="crossover.map",
+        alt="Map of the cost of EM over that of ML-EM at equal error, over γ and error, with the line of equal cost.",
+    )
+    if done:
+        with st.expander("The numbers, γ by γ", icon=":material/table:"):
+            page.table(result.rows())
+        page.take_along(EXPERIMENT, params, result)
+
+
+with st.container(horizontal=True, vertical_alignment="bottom", gap="large"):
+    for name in ("gamma", "epsilon", "sde", "firing"):
+        with st.container(width=230):
+            control(params, name, NAME)
+    with st.popover("More controls", icon=":material/tune:"):
+        for name in ("levels", "residual", "paths", "seed"):
+            control(params, name, NAME)
+live.sweep(params.swept(), draw, page=NAME)

@@ -1,0 +1,60 @@
+"""Free steps: does halving the step double the bill?"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import streamlit as st
+
+from mlem.experiments.steps import EXPERIMENT, StepsParams, StepsResult, load, steps
+from mlem.ui import crossover_figures, curves, live, page
+from mlem.ui.chart import chart
+from mlem.ui.boot import through_app
+from mlem.ui.state import control, read_params
+
+through_app()
+
+NAME = "steps"
+PRESETS = {
+    "Forced OU": StepsParams(),
+    "Ornstein–Uhlenbeck": StepsParams(sde="ornstein-uhlenbeck"),
+    "Even firing": StepsParams(firing="systematic"),
+}
+
+params, notices = read_params(StepsParams, NAME)
+page.head(
+    "Does halving the step double the bill?",
+    "Both methods keep the same error while the step shrinks 64-fold. EM pays for every step. ML-EM calls each network at its "
+    "own rate, and above γ = 2 that rate is all that it pays for.",
+)
+page.presets(PRESETS, params, NAME)
+page.notices(notices)
+
+
+def draw(results: Sequence[StepsResult], done: bool) -> None:
+    """The chart, once there is a result."""
+    if not results:
+        st.caption("The runs are on their way: the finest has some thirty thousand steps.")
+        return
+    result = results[-1]
+    chart(crossover_figures.cost_against_step(result), key="steps.chart", alt=result.summary(), height=520)
+    st.markdown(curves.steps_lesson(result))
+    if done:
+        with st.expander("The numbers, step by step", icon=":material/table:"):
+            page.table(result.rows())
+            st.caption("Costs in evaluations of f¹, interpolated between runs at errors around the target.")
+        page.take_along(EXPERIMENT, params, result)
+
+
+picture, controls = st.columns([3, 1], gap="large")
+with controls:
+    for name in ("sde", "epsilon", "firing"):
+        control(params, name, NAME)
+    with st.popover("More controls", icon=":material/tune:", width="stretch"):
+        for name in ("doublings", "residual", "paths", "seed"):
+            control(params, name, NAME)
+with picture:
+    stored = load(params)
+    if stored is not None:
+        draw([stored], True)
+    else:
+        live.live(params, partial(steps, params), draw, page=NAME)
