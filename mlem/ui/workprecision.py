@@ -8,7 +8,7 @@ When the user lets go, Python is told.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 import streamlit as st
@@ -43,9 +43,11 @@ class WorkPrecision:
 
     em, mlem: runs on the same paths.
     targets: ascending errors at which the frontiers are read and over which slopes are fitted.
-    chosen: γ, unit and target to begin with; where they change, the chart follows.
+    chosen: γ, unit and target to begin with; where Python changes them, the chart follows.
     error: the name of the error, its short form first.
     names: by method ("em", "mlem"), a name for each run, shown at the pointer.
+    predicted: by method, costs (gammas, targets) by theory with measured constants, in model cost.
+    predicted_for: the γ of these, ascending.
     about: what the runs are of. The user's own view is kept as long as this stays the same.
     intervals: False leaves the resamples out, nine tenths of the payload: for runs that are still arriving.
     projector: larger type.
@@ -57,6 +59,8 @@ class WorkPrecision:
     chosen: Chosen
     error: str = "RMSE at T"
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    predicted: Mapping[str, Float[np.ndarray, "gammas targets"]] = field(default_factory=dict)
+    predicted_for: Sequence[float] = ()
     about: str = ""
     intervals: bool = True
     projector: bool = False
@@ -75,6 +79,10 @@ class WorkPrecision:
             count = len(getattr(self, check_choice("names", method, ("em", "mlem"))).family)
             if len(names) != count:
                 raise ValueError(f"names takes one name per run, {count} for {method}, got {len(names)}")
+        for method, costs in self.predicted.items():
+            wanted = (len(self.predicted_for), len(self.targets))
+            if check_choice("predicted", method, ("em", "mlem")) and costs.shape != wanted:
+                raise ValueError(f"predicted takes costs (gammas, targets), {wanted} here, got {costs.shape} for {method}")
         for runs in (self.em, self.mlem):
             check_integer("the number of runs", len(runs.family), low=1, high=_MOST_RUNS)
 
@@ -83,8 +91,8 @@ class WorkPrecision:
         """The units in which every run has a price."""
         return tuple(unit for unit in UNITS if all((prices(runs, unit, 1.0) > 0).all() for runs in (self.em, self.mlem)))
 
-    def pack(self, key: str, height: int = HEIGHT) -> bytes:
-        """The payload for the browser; ``height`` in CSS pixels."""
+    def pack(self, key: str, height: int = HEIGHT, serial: int = 0) -> bytes:
+        """The payload for the browser; ``height`` in CSS pixels. The browser minds ``chosen`` where ``serial`` has changed."""
         arrays: dict[str, np.ndarray] = {}
         steps: dict[str, float] = {}
         for method, runs in (("em", self.em), ("mlem", self.mlem)):
@@ -98,14 +106,17 @@ class WorkPrecision:
                 f"{method}.seconds": runs.seconds.astype(np.float32),
                 f"{method}.family": np.unique(runs.family, return_inverse=True)[1].astype(np.int16),
             }
+        arrays |= {f"{method}.predicted": np.log(costs).astype(np.float32) for method, costs in self.predicted.items()}
         gamma = self.chosen.gamma
         header = {
-            **asdict(self.chosen),
             "key": key,
+            "chosen": asdict(self.chosen),
+            "serial": serial,
             "gammas": [min(GAMMAS[0], gamma), max(GAMMAS[1], gamma)],
             "units": self.units,
             "targets": np.log(self.targets).tolist(),
             "steps": steps,
+            "predicted_for": list(self.predicted_for),
             "paths": len(self.em.squared),
             "error": self.error,
             "names": {method: list(names) for method, names in self.names.items()},
@@ -122,13 +133,38 @@ def work_precision(
     shown: WorkPrecision, *, key: str, on_choice: Callable[[Chosen], None] | None = None, height: int = HEIGHT
 ) -> None:
     """Show ``shown``; the picture is ``height`` CSS pixels high, its controls and words come on top. Before the script runs
-    again, ``on_choice`` is called with what the user has settled on."""
+    again, ``on_choice`` is called with what the user has settled on.
+
+    What comes back from there in ``shown.chosen`` is not sent again, and neither are the runs, unless they have changed.
+    """
+    memory = f"{key}.chosen"
+    talk = st.session_state.get(memory)
+    if talk is None or key not in st.session_state:  # the browser has no chart yet
+        talk = st.session_state[memory] = _Talk(shown.chosen)
+    talk.hear(shown.chosen)
 
     def told() -> None:
-        if on_choice and (value := st.session_state[key].get("chosen")):
-            on_choice(Chosen(float(value["gamma"]), str(value["unit"]), float(value["target"])))
+        if value := st.session_state[key].get("chosen"):
+            talk.there = Chosen(float(value["gamma"]), str(value["unit"]), float(value["target"]))
+            if on_choice:
+                on_choice(talk.there)
 
-    _component(data=shown.pack(key, height), key=key, on_chosen_change=told)
+    _component(data=replace(shown, chosen=talk.sent).pack(key, height, talk.serial), key=key, on_chosen_change=told)
+
+
+class _Talk:
+    """What Python wants (``here``), what it has last sent, and what the browser is known to show (``there``)."""
+
+    def __init__(self, chosen: Chosen) -> None:
+        self.here = self.sent = self.there = chosen
+        self.serial = 0
+
+    def hear(self, chosen: Chosen) -> None:
+        """A new wish of Python's is sent, unless the browser shows it already."""
+        if chosen not in (self.here, self.there):
+            self.sent = self.there = chosen
+            self.serial += 1
+        self.here = chosen
 
 
 _component = component("workprecision")

@@ -118,6 +118,16 @@ def test_keys_move_and_zoom(page: Page, address: str) -> None:
     page.wait_for_function("() => document.querySelector('.js-plotly-plot').layout.xaxis.range[0] === -2")
 
 
+def test_the_picture_can_be_saved(page: Page, address: str) -> None:
+    visit(page, address)
+    shown(page).hover()
+    with page.expect_download() as saved:
+        page.locator(".mlem-chart [data-title='Save as SVG'], .mlem-chart [aria-label='Save as SVG']").first.click()
+    text = Path(saved.value.path()).read_text(encoding="utf-8")
+    assert saved.value.suggested_filename == "here.svg"
+    assert "#D55E00" in text or "rgb(213, 94, 0)" in text
+
+
 def test_colours_follow_the_theme(page: Page, address: str) -> None:
     page.emulate_media(color_scheme="light")
     visit(page, address)

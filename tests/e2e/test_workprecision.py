@@ -108,8 +108,9 @@ def test_the_browser_computes_what_python_does(page: Page, address: str, gamma: 
 
 
 def test_dragging_needs_no_server_and_letting_go_tells_it(page: Page, address: str) -> None:
-    sent: list[str] = []
-    page.on("websocket", lambda socket: socket.on("framesent", lambda _: sent.append("sent")))
+    sent: list[int] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda _: sent.append(0)))
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: sent.append(len(frame))))
     chart = shown(page, address)
     page.wait_for_timeout(1000)
     sent.clear()
@@ -129,6 +130,7 @@ def test_dragging_needs_no_server_and_letting_go_tells_it(page: Page, address: s
     page.wait_for_function("(axis) => document.querySelector('.js-plotly-plot').layout.yaxis.range[1] > axis[1]", arg=axis)
     settle(page)
     expect(chart).to_have_attribute("data-gamma", gamma)
+    assert sum(sent) < 10_000, "the runs do not come again"
 
 
 def test_a_preset_moves_the_chart(page: Page, address: str) -> None:
@@ -175,7 +177,16 @@ def test_the_target_moves_by_keys_and_by_a_click(page: Page, address: str) -> No
     assert chart.locator(".wp-figure").get_attribute("aria-label") is not None
 
 
-def test_narrow_dark_and_projector(page: Page, address: str) -> None:
+def test_a_saved_picture_has_the_runs(page: Page, address: str) -> None:
+    chart = shown(page, address)
+    chart.locator(".wp-figure").hover()
+    with page.expect_download() as saved:
+        chart.locator("[data-title='Save as SVG'], [aria-label='Save as SVG']").first.click()
+    text = Path(saved.value.path()).read_text(encoding="utf-8")
+    assert text.count('class="point"') > int(chart.get_attribute("data-runs") or 0)
+
+
+def test_narrow_and_dark(page: Page, address: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     page.emulate_media(color_scheme="dark", reduced_motion="reduce")
     chart = shown(page, address)

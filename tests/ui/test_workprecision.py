@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mlem.frontier import Runs, prices
-from mlem.ui.workprecision import HEIGHT, MAGIC, Chosen, WorkPrecision
+from mlem.ui.workprecision import HEIGHT, MAGIC, Chosen, WorkPrecision, _Talk
 from tests.made_runs import LEVELS, made_runs
 from tests.ui.payloads import unpack
 
@@ -46,7 +46,7 @@ def test_errors_resamples_and_prices_come_back(method: str) -> None:
 
 def test_header() -> None:
     header, _ = read(make_shown(about="forced-ou", names={"em": [f"run {i}" for i in range(len(EM.family))]}))
-    assert (header["gamma"], header["unit"], header["target"]) == (2.5, "cost", 0.05)
+    assert header["chosen"] == {"gamma": 2.5, "unit": "cost", "target": 0.05}
     assert header["paths"] == 64
     assert header["about"] == "forced-ou"
     assert header["units"] == ["cost", "evaluations", "seconds"]
@@ -61,6 +61,13 @@ def test_runs_that_still_arrive_go_without_resamples() -> None:
     assert arrays["em.ratio"].size == 0
     whole, slim = (len(make_shown(intervals=chosen).pack("here")) for chosen in (True, False))
     assert slim < whole / 4
+
+
+def test_what_theory_predicts_goes_along() -> None:
+    costs = np.outer([1.0, 2.0], TARGETS**-3)
+    header, arrays = read(make_shown(predicted={"em": costs}, predicted_for=(1.0, 2.0)))
+    assert header["predicted_for"] == [1.0, 2.0]
+    np.testing.assert_allclose(np.exp(arrays["em.predicted"]), costs, rtol=1e-5)
 
 
 def test_the_slider_reaches_the_gamma_that_is_asked_for() -> None:
@@ -90,6 +97,10 @@ def test_an_error_of_zero_is_finite() -> None:
         ({"chosen": Chosen(1.0, "euro", 0.1)}, "unit takes one of cost, evaluations, seconds, got 'euro'"),
         ({"chosen": Chosen(1.0, "cost", -1.0)}, "target takes a number > 0"),
         ({"names": {"em": ["one"]}}, "names takes one name per run, 84 for em, got 1"),
+        (
+            {"predicted": {"em": np.ones((2, 12))}},
+            r"predicted takes costs \(gammas, targets\), \(0, 12\) here, got \(2, 12\) for em",
+        ),
         ({"names": {"heun": []}}, "names takes one of em, mlem, got 'heun'"),
     ],
 )
@@ -108,3 +119,18 @@ def test_the_chart_sends_the_payload() -> None:
     at = AppTest.from_function(page).run()
     assert not at.exception
     assert at.get("bidi_component")[0].proto.bytes == make_shown().pack("here")
+
+
+def test_python_repeats_nothing_that_it_was_told() -> None:
+    first, dragged, preset = (Chosen(gamma, "cost", 0.05) for gamma in (2.5, 3.0, 4.0))
+    talk = _Talk(first)
+    talk.hear(first)
+    talk.there = dragged
+    talk.hear(first)  # a part of the page that does not know yet
+    assert (talk.sent, talk.serial) == (first, 0)
+    talk.hear(dragged)
+    assert (talk.sent, talk.serial) == (first, 0), "the browser shows it already"
+    talk.hear(preset)
+    assert (talk.sent, talk.serial) == (preset, 1)
+    talk.hear(first)
+    assert (talk.sent, talk.serial) == (first, 2)

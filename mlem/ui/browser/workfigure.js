@@ -78,6 +78,7 @@ export function workFigure({ scene, state, answers, ghost, ranges, margin, colou
   const look = { scene, state, answers, ranges, c, narrow, font, height: height - margin.t - margin.b };
   for (const method of shown) data.push(bandOf(look, method));
   for (const method of shown) if (ghost) data.push(curveOf(look, ghost[method], method, { width: 1.5, opacity: 0.45, marked: false }));
+  if (state.shown.theory) for (const method of shown) data.push(predictedOf(look, method));
   for (const method of shown) data.push(curveOf(look, answers[method].curve, method, { width: 3, opacity: 1, marked: true }));
   if (state.shown.theory) for (const method of shown) triangle(look, method, data, annotations);
   if (shown.length === 2) comparison(look, data, annotations);
@@ -133,6 +134,20 @@ function bandOf({ c, answers }, method) {
     mode: "none",
     hoverinfo: "skip",
   };
+}
+
+// Theory's costs with measured constants, between the two γ of its table that are nearest.
+function predictedOf({ scene, state, c }, method) {
+  const table = scene.arrays[`${method}.predicted`], { predicted_for: gammas, targets } = scene, there = [];
+  const above = table && state.unit === "cost" ? gammas.findIndex((gamma) => gamma >= state.gamma) : -1;
+  if (above >= 0 && (above > 0 || gammas[0] === state.gamma)) {
+    const below = Math.max(0, above - 1), share = above === below ? 0 : (state.gamma - gammas[below]) / (gammas[above] - gammas[below]);
+    for (let k = 0; k < targets.length; k++)
+      there.push([targets[k], (1 - share) * table[below * targets.length + k] + share * table[above * targets.length + k]]);
+  }
+  const finite = there.filter(([, cost]) => Number.isFinite(cost));
+  const line = { color: c.theory, width: 1.5, dash: "dash" };
+  return { x: exps(finite.map(([target]) => target)), y: exps(finite.map(([, cost]) => cost)), mode: "lines", line, hoverinfo: "skip" };
 }
 
 // Theory's slope over half a decade, above the upper curve and below the lower one, clear of either.

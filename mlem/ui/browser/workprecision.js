@@ -9,7 +9,6 @@ const MAGIC = 0x4d4c5701;
 const THUMB = 20, STOPS = 1000; // of a slider: CSS pixels, as in workprecision.css; positions along the axis of errors
 const QUIET = 350; // ms without a movement, after which the user has let go
 const ROOM = 0.6; // a share of the axis that curves may leave unused before it is fitted again
-const ECHO = 10_000; // ms, after which what was told has come back or never will
 const NEAR = 14; // CSS pixels from the pointer to a run
 
 export default function ({ data, parentElement, setStateValue }) {
@@ -47,7 +46,7 @@ const SHOWN = { em: "○ EM", mlem: "■ ML-EM", runs: "Runs", theory: "Theory" 
 class WorkPrecision {
   constructor(root) {
     const find = (query) => root.querySelector(query);
-    Object.assign(this, { root, told: [], ghost: null, timer: 0, tween: 0, off: new AbortController() });
+    Object.assign(this, { root, ghost: null, timer: 0, tween: 0, off: new AbortController() });
     Object.assign(this, { slider: find(".wp-gamma input"), output: find("output"), target: find(".wp-target"), figure: find(".wp-figure") });
     Object.assign(this, { canvas: find("canvas"), tip: find(".wp-tip"), status: find(".wp-unseen") });
     this.state = { shown: { em: true, mlem: true, runs: true, theory: true } };
@@ -89,7 +88,8 @@ class WorkPrecision {
     };
     this.scene = { ...content, targets, methods: { em: runs("em"), mlem: runs("mlem") } };
     this.memory = null;
-    this.follow(content, before);
+    // Python's choice counts when it is a new one: it does not repeat what it was told.
+    if (first || content.serial !== before.serial) Object.assign(this.state, { ...content.chosen, target: Math.log(content.chosen.target) });
     Object.assign(this.slider, { min: content.gammas[0], max: content.gammas[1], value: this.state.gamma });
     this.listUnits();
     if (first || content.about !== before.about) this.y = null;
@@ -98,16 +98,6 @@ class WorkPrecision {
     Object.assign(this.root.dataset, { projector: content.projector, runs: this.scene.methods.em.runs + this.scene.methods.mlem.runs });
     if (!this.ghost) this.fit(first);
     this.plot.load(content.plotly);
-  }
-
-  // What Python says of γ, unit and target counts where it is news, and not the echo of what the user has chosen here.
-  follow(content, before) {
-    const names = ["gamma", "unit", "target"], news = names.filter((name) => !before || content[name] !== before[name]);
-    this.told = this.told.filter(({ at }) => performance.now() - at < ECHO);
-    const echo = before ? this.told.findIndex((chosen) => news.every((name) => chosen[name] === content[name])) : -1;
-    this.told.splice(0, echo + 1);
-    if (echo >= 0) return;
-    for (const name of news) this.state[name] = name === "target" ? Math.log(content.target) : content[name];
   }
 
   listUnits() {
@@ -141,9 +131,8 @@ class WorkPrecision {
   letGo() {
     clearTimeout(this.timer);
     this.ghost = null;
-    const { gamma, unit, target } = this.state, chosen = { gamma, unit, target: Number(Math.exp(target).toPrecision(6)) };
-    this.told.push({ ...chosen, at: performance.now() });
-    this.tell(this.told.at(-1)); // with the time, since the same choice again is a choice too
+    const { gamma, unit, target } = this.state;
+    this.tell({ gamma, unit, target: Number(Math.exp(target).toPrecision(6)), at: performance.now() }); // the same choice again is news too
     this.fit(false);
     this.plot.redraw();
     this.status.textContent = this.words().verdict;
@@ -195,8 +184,9 @@ class WorkPrecision {
         const costs = logPrices(methods[method], unit, gamma), curve = envelope(methods[method], costs);
         return { costs, curve, band: band(curve), slope: reached(curve).length > 1 ? exponent(curve) : null };
       };
-      const [em, mlem] = METHODS.map(of), even = breakeven(em.curve, mlem.curve), middle = mlem.curve.targets.length >> 1;
-      const emAbove = !(costAt(em.curve, 0, middle) < costAt(mlem.curve, 0, middle));
+      const [em, mlem] = METHODS.map(of), even = breakeven(em.curve, mlem.curve);
+      const ratios = Array.from(em.curve.targets.keys(), (k) => logRatio(em.curve, mlem.curve, 0, k)).filter((one) => !Number.isNaN(one));
+      const emAbove = ratios.reduce((sum, one) => sum + one, 0) >= -0.1 * ratios.length;
       this.memory = { key, em, mlem, emAbove, breakeven: even, evenCost: even && this.costAtError(mlem.curve, Math.log(even.value)) };
     }
     const { em, mlem } = this.memory;
@@ -293,7 +283,7 @@ class WorkPrecision {
     const list = find("ul"), items = lines.filter(([, said]) => said).map(([name, said]) => Object.assign(document.createElement("li"), { className: name, textContent: said }));
     if (list.textContent !== items.map((item) => item.textContent).join("")) list.replaceChildren(...items);
     const [low, high] = [scene.targets[0], scene.targets[scene.targets.length - 1]].map((log) => digits(Math.exp(log)));
-    find(".wp-fit").textContent = `Slopes of log cost against log(1/error), fitted over ${this.short} ${low} to ${high}${scene.arrays["em.ratio"].length ? `; 95 % intervals by resampling ${scene.paths} paths` : ""}. ${scene.methods.em.runs} runs of EM, ${scene.methods.mlem.runs} of ML-EM.`;
+    find(".wp-fit").textContent = `Slopes of log cost against log(1/error), fitted over ${this.short} ${low} to ${high}${scene.arrays["em.ratio"].length ? `; 95 % intervals by resampling ${scene.paths} paths` : ""}. ${scene.methods.em.runs} runs of EM, ${scene.methods.mlem.runs} of ML-EM.${scene.predicted_for.length && priced ? " Dashed: theory with measured constants." : ""}`;
     const alt = `Cost against error${priced ? ` at γ = ${gamma}` : ""}. ${words.verdict}${words.range}. EM: ${words.slopes[0]}. ML-EM: ${words.slopes[1]}. ${words.even}.`;
     if (this.figure.ariaLabel !== alt) this.figure.ariaLabel = alt;
   }
