@@ -18,7 +18,7 @@ from mlem.errors import Estimate, rmse, squared_errors
 from mlem.experiments import fields
 from mlem.experiments.experiment import Experiment
 from mlem.experiments.params import Params, choice, integer
-from mlem.experiments.result import Result, Row, unexported
+from mlem.experiments.result import Result, Row, digits, unexported
 from mlem.fits import cost_exponent
 from mlem.hierarchy import Hierarchy
 from mlem.march import Report, Solution
@@ -127,7 +127,7 @@ class HierarchyResult(Result):
         g = self.gamma
         return (
             f"{self.sde}: from level {first.level} to level {last.level} the path error falls from {first.error.value:.3g} to "
-            f"{last.error.value:.3g}, and an evaluation gets {last.cost / first.cost:,.4g} × dearer. The slope is γ = "
+            f"{last.error.value:.3g}, and an evaluation gets {digits(last.cost / first.cost)} × dearer. The slope is γ = "
             f"{g.value:.4g}, between {g.low:.4g} and {g.high:.4g}: halving the error costs {2**g.value:.3g} × as much."
         )
 

@@ -58,17 +58,19 @@ def plain(value: object) -> Any:
         return {field.name: plain(getattr(value, field.name)) for field in fields}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray | np.generic):
         return plain(value.tolist())
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [plain(item) for item in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if math.isfinite(value) else None
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     return value
 
 
 def to_csv(rows: Sequence[Row]) -> str:
-    """A table as CSV with a header."""
+    """A table as CSV with a header; nothing where there are no rows."""
+    if not rows:
+        return ""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -77,8 +79,10 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 
 def to_text(rows: Sequence[Row]) -> str:
-    """A table for a terminal: numbers to the right, with 4 significant digits."""
-    cells = [[*rows[0]]] + [[f"{v:,.4g}" if isinstance(v, float) else str(v) for v in row.values()] for row in rows]
+    """A table for a terminal: numbers to the right, with 4 significant digits or more; nothing where there are no rows."""
+    if not rows:
+        return ""
+    cells = [[*rows[0]]] + [[digits(v) if isinstance(v, float) else str(v) for v in row.values()] for row in rows]
     numeric = [not isinstance(value, str) for value in rows[0].values()]
     widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
     lines = [
@@ -86,6 +90,11 @@ def to_text(rows: Sequence[Row]) -> str:
         for line in cells
     ]
     return "\n".join(lines)
+
+
+def digits(value: float) -> str:
+    """A number with 4 significant digits, or more where it is large and can be written out."""
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:,.4g}"
 
 
 def write(text: str, target: str | Path) -> None:
