@@ -54,10 +54,11 @@ with controls:
 with picture:
     with st.container(horizontal=True, gap="small"):
         full = params.draws >= MOST
-        st.button("Throw once more", key="coin.once", icon=":material/casino:", on_click=throw, args=(1,), disabled=full)
+        st.button("Throw once", key="coin.once", icon=":material/casino:", on_click=throw, args=(1,), disabled=full)
         st.button("100 more", key="coin.hundred", on_click=throw, args=(100,), disabled=full)
-        until = f"Until {level_name(params.levels)} is called"
-        st.button(until, key="coin.until", on_click=throw_until_called, disabled=full)
+        top = level_name(params.levels)
+        until = f"Throw until the coin of {top} comes up heads, so that it is called."
+        st.button(f"Until {top}", key="coin.until", help=until, on_click=throw_until_called, disabled=full)
     step, mean = st.columns([5, 4])
     with step:
         chart(figures.telescope(result), key="coin.telescope", alt=words.telescope_alt(result), height=figures.HEIGHT)

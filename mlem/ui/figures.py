@@ -32,6 +32,7 @@ _MOST_NUMBERED = 6  # levels whose columns have room for numbers
 
 _PAPER = {"xref": "paper", "yref": "paper"}
 _EQUAL_DECADES = {"scaleanchor": "x", "constrain": "range"}
+_EXACT = {"color": ink("reference"), "width": 2, "dash": DASHES["reference"]}
 
 Floats = Float[np.ndarray, "..."]
 
@@ -46,8 +47,9 @@ def level_curves(result: HierarchyResult) -> go.Figure:
     for k in range(1, count + 1):
         for values, axis, what in ((curves.levels, "y", _level(k)), (curves.residuals, "y2", f"{_level(k)} − f")):
             figure.add_scatter(x=curves.x, y=values[k - 1], yaxis=axis, name=what, **_curve(level_ink(k, count), what))
-    for values, axis, what in ((curves.drift, "y", "f"), (np.zeros_like(curves.x), "y2", "f − f")):
-        figure.add_scatter(x=curves.x, y=values, yaxis=axis, name=what, **_curve(ink("reference"), what, DASHES["reference"]))
+    figure.add_scatter(x=curves.x, y=curves.drift, name="f", **_curve(ink("reference"), "f") | {"line": _EXACT})
+    zero = np.zeros_like(curves.x)
+    figure.add_scatter(x=curves.x, y=zero, yaxis="y2", name="zero", mode="lines", line=_EXACT, hoverinfo="skip")
     ends = [(float(y), _level(k), level_ink(k, count)) for k, y in enumerate(curves.levels[:, -1], start=1)]
     missed = [(float(y), _level(k), level_ink(k, count)) for k, y in enumerate(curves.residuals[:, -1], start=1)]
     ends.append((float(curves.drift[-1]), "f", ink("reference")))
@@ -70,44 +72,16 @@ def level_curves(result: HierarchyResult) -> go.Figure:
 
 def cost_of_accuracy(result: HierarchyResult, asked: float) -> go.Figure:
     """Log cost against log error, decades of equal length: a point each level, the fitted slope, and the γ ``asked`` for."""
-    levels, count = result.levels, len(result.levels)
+    levels = result.levels
     path, drift = np.array([m.error.value for m in levels]), np.array([m.drift_error.value for m in levels])
     cost = np.array([m.cost for m in levels]) / levels[0].cost
     side = 1 if np.log(drift / path).mean() > 0 else -1  # of the path errors, on which the drift errors are
-    colours = [level_ink(m.level, count) for m in levels]
-    names, hover = [_level(m.level) for m in levels], "%{x:.3r}<br>cost × %{y:,.3r}<extra></extra>"
-    dotted = {"color": ink("theory"), "width": 1, "dash": DASHES["reference"]}
-    open_diamond = {"symbol": "diamond-open", "color": colours, "size": 8}
-    filled = {"symbol": "circle", "color": colours, "size": 9}
     x_range, y_range = _padded(np.log10(np.concatenate([path, drift])), 0.25, least=1.2), _padded(np.log10(cost), 0.12)
     decade = min(_COST_PANEL[0] / (x_range[1] - x_range[0]), _COST_PANEL[1] / (y_range[1] - y_range[0]))  # CSS pixels, about
+    x_ticks, y_ticks = _log_ticks(_COST_PANEL[0] / decade, places=4), _log_ticks(_COST_PANEL[1] / decade, places=8)
 
     figure = go.Figure()
-    figure.add_scatter(
-        x=drift,
-        y=cost,
-        name="drift error",
-        mode="lines+markers",
-        line=dotted,
-        marker=open_diamond,
-        text=names,
-        hovertemplate="%{text}: drift error " + hover,
-    )
-    figure.add_scatter(
-        x=path, y=cost, name="intervals", mode="markers", marker={"size": 1}, error_x=_whiskers(levels), hoverinfo="skip"
-    )
-    figure.add_scatter(
-        x=path,
-        y=cost,
-        name="path error",
-        mode="markers+text",
-        marker=filled,
-        text=names,
-        textposition="middle left" if side > 0 else "middle right",
-        textfont={"color": colours, "size": 13},
-        customdata=[estimate(m.error) for m in levels],
-        hovertemplate="%{text}: path error %{customdata}<br>cost × %{y:,.3r}<extra></extra>",
-    )
+    _add_levels(figure, levels, cost, "middle left" if side > 0 else "middle right")
     notes = [_heading("Cost of one evaluation, × f<sup>1</sup>", 1.0)]
     notes += [_series_name("path error", path[0], cost[0], -side), _series_name("drift error", drift[0], cost[0], side)]
     if result.gamma is not None:
@@ -115,14 +89,40 @@ def cost_of_accuracy(result: HierarchyResult, asked: float) -> go.Figure:
     return figure.update_layout(
         margin={"l": 60, "r": 12, "t": 30, "b": 52},
         showlegend=False,
-        xaxis={
-            "type": "log",
-            "title": {"text": "error (RMSE)"},
-            "range": x_range,
-            **_log_ticks(_COST_PANEL[0] / decade, places=4),
-        },
-        yaxis={"type": "log", "range": y_range, **_EQUAL_DECADES, **_log_ticks(_COST_PANEL[1] / decade, places=8)},
+        xaxis={"type": "log", "title": {"text": "error (RMSE)"}, "range": x_range, **x_ticks},
+        yaxis={"type": "log", "range": y_range, **_EQUAL_DECADES, **y_ticks},
         annotations=notes,
+    )
+
+
+def _add_levels(figure: go.Figure, levels: Sequence[MeasuredLevel], cost: Floats, names_at: str) -> None:
+    """Each level's drift error, and its path error with the interval, at its cost."""
+    colours = [level_ink(m.level, len(levels)) for m in levels]
+    names, path = [_level(m.level) for m in levels], [m.error.value for m in levels]
+    figure.add_scatter(
+        x=[m.drift_error.value for m in levels],
+        y=cost,
+        name="drift error",
+        mode="lines+markers",
+        line={"color": ink("theory"), "width": 1, "dash": DASHES["reference"]},
+        marker={"symbol": "diamond-open", "color": colours, "size": 8},
+        text=names,
+        customdata=[estimate(m.drift_error) for m in levels],
+        hovertemplate="%{text}: drift error %{customdata}<br>cost × %{y:,.3r}<extra></extra>",
+    )
+    whiskers = {"mode": "markers", "marker": {"size": 1}, "error_x": _whiskers(levels), "hoverinfo": "skip"}
+    figure.add_scatter(x=path, y=cost, name="intervals", **whiskers)
+    figure.add_scatter(
+        x=path,
+        y=cost,
+        name="path error",
+        mode="markers+text",
+        marker={"symbol": "circle", "color": colours, "size": 9},
+        text=names,
+        textposition=names_at,
+        textfont={"color": colours, "size": 13},
+        customdata=[estimate(m.error) for m in levels],
+        hovertemplate="%{text}: path error %{customdata}<br>cost × %{y:,.3r}<extra></extra>",
     )
 
 
@@ -173,14 +173,13 @@ def telescope(result: CoinResult) -> go.Figure:
     weighted = [f"× {digits(1 / c.p)}" if heads and c.p < 1 else "" for c, heads in zip(result.levels, fired, strict=True)]
     upper, middle, lower = (0.66, 1.0), (0.465, 0.545), (0.0, 0.34)
     figure = go.Figure()
-    _add_waterfall(figure, glass.corrections, [_number(d) for d in glass.corrections], "y", "correction")
+    _add_waterfall(figure, glass.corrections, [digits(d) for d in glass.corrections], "y", "correction")
     _add_waterfall(figure, kicks, weighted, "y3", "kick")
     _add_sum(figure, count, float(glass.drifts[-1]), "y", _level(count), ink("ink"))
     _add_sum(figure, count, float(glass.estimates[-1]), "y3", "draw", ink("mlem"))
     _add_coins(figure, result, "y2")
-    exact = {"color": ink("reference"), "width": 2, "dash": DASHES["reference"]}
     level = [glass.drifts[-1]] * 2
-    figure.add_scatter(x=[0.5, count + 1.5], y=level, yaxis="y3", name="exact", mode="lines", line=exact, hoverinfo="skip")
+    figure.add_scatter(x=[0.5, count + 1.5], y=level, yaxis="y3", name="exact", mode="lines", line=_EXACT, hoverinfo="skip")
     columns = [*(_correction(k) for k in range(1, count + 1)), "sum"]
     return figure.update_layout(
         margin={"l": 52, "r": 12, "t": 30, "b": 34},
@@ -197,7 +196,7 @@ def telescope(result: CoinResult) -> go.Figure:
         yaxis2={"domain": middle, "range": [-1, 1], "visible": False, "fixedrange": True},
         yaxis3={"domain": lower, "nticks": 4, "range": _padded(np.concatenate([[0.0], glass.drifts, kicks.cumsum()]), 0.16)},
         annotations=[
-            _heading(f"Corrections add up to {_level(count)} = {_number(glass.drifts[-1])}", upper[1]),
+            _heading(f"Corrections add up to {_level(count)} = {digits(glass.drifts[-1])}", upper[1]),
             _heading("Coins: filled is heads; p<sub>k</sub> in %", middle[1]),
             _heading(f"Draw {whole(len(glass.estimates))}: heads, divided by p<sub>k</sub>", lower[1]),
         ],
@@ -214,7 +213,7 @@ def _add_sum(figure: go.Figure, count: int, value: float, axis: str, name: str, 
         width=_WIDE,
         marker={"color": colour},
         hovertemplate=f"{name} = %{{y:.3r}}<extra></extra>",
-        **_bar_numbers([_number(value)], count),
+        **_bar_numbers([digits(value)], count),
     )
 
 
@@ -234,7 +233,7 @@ def _add_coins(figure: go.Figure, result: CoinResult, axis: str) -> None:
         textposition="bottom center",
         textfont={"size": 12 if count <= _MOST_NUMBERED else 10},
         cliponaxis=False,
-        customdata=[[_number(weight), "heads" if heads else "tails"] for weight, heads in zip(w, fired, strict=True)],
+        customdata=[[digits(weight), "heads" if heads else "tails"] for weight, heads in zip(w, fired, strict=True)],
         hovertemplate=told,
     )
 
@@ -242,16 +241,15 @@ def _add_coins(figure: go.Figure, result: CoinResult, axis: str) -> None:
 def running_mean(result: CoinResult) -> go.Figure:
     """The mean of the first n draws against n, in the band in which 95 % of such means lie about f^K; its calls are marked."""
     glass, count = result.glass, len(result.levels)
-    draws, exact, margin = len(glass.estimates), float(glass.drifts[-1]), {"l": 52, "r": 48, "t": 30, "b": 52}
+    draws, exact, margin = len(glass.estimates), float(glass.drifts[-1]), {"l": 52, "r": 58, "t": 30, "b": 52}
     n = np.unique(np.geomspace(1, draws, _POINTS).round().astype(int))
     low, high, last = exact - glass.band[n - 1], exact + glass.band[n - 1], max(10, draws)
-    reach = _padded(np.concatenate([low, high, glass.running[n - 1]]))
-    edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-    dotted = {"color": ink("reference"), "width": 2, "dash": DASHES["reference"]}
+    reach, decades = _padded(np.concatenate([low, high, glass.running[n - 1]])), math.log10(last)
     figure = go.Figure()
+    edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
     figure.add_scatter(x=n, y=low, name="low", **edge)
     figure.add_scatter(x=n, y=high, name="high", **edge, fill="tonexty", fillcolor=ink("mlem", 0.15))
-    figure.add_scatter(x=[1, last], y=[exact] * 2, name=_level(count), mode="lines", line=dotted, hoverinfo="skip")
+    figure.add_scatter(x=[1, last], y=[exact] * 2, name=_level(count), mode="lines", line=_EXACT, hoverinfo="skip")
     figure.add_scatter(
         x=n,
         y=glass.running[n - 1],
@@ -261,28 +259,30 @@ def running_mean(result: CoinResult) -> go.Figure:
         marker={"symbol": MARKERS["mlem"], "size": 9},
         hovertemplate="mean of %{x:,} draws: %{y:.3r}<extra></extra>",
     )
-    notes = [_heading("The mean of the draws so far", 1.0)]
-    if result.levels[-1].p < _RARE:
-        colour, calls = level_ink(count, count), np.flatnonzero(glass.weights[:, -1])
-        up = {"symbol": "triangle-up", "size": 8, "color": colour}
-        told = f"draw %{{x:,}} calls {_level(count)}<extra></extra>"
-        figure.add_scatter(x=calls + 1, y=glass.running[calls], name="calls", mode="markers", marker=up, hovertemplate=told)
-        notes.append(_corner(f"▲ draws that call {_level(count)}", colour, 1))
-    ends = [(float(glass.running[-1]), "mean", ink("mlem_text")), (exact, _level(count), ink("reference"))]
+    notes = [_heading("The mean of the draws so far", 1.0), *_add_calls(figure, result)]
     if draws > 1:
         notes.append(_corner("shaded: 95 % of such means", ink("mlem_text"), 0))
+    ends = [(float(glass.running[-1]), "mean", ink("mlem_text")), (exact, _level(count), ink("reference"))]
+    ticks = _log_ticks(decades, places=6)
     return figure.update_layout(
         margin=margin,
         showlegend=False,
-        xaxis={
-            "type": "log",
-            "title": {"text": "draws"},
-            "range": [-0.03 * math.log10(last), math.log10(last)],
-            **_log_ticks(math.log10(last), places=6),
-        },
+        xaxis={"type": "log", "title": {"text": "draws"}, "range": [-0.03 * decades, decades], **ticks},
         yaxis={"range": reach, "nticks": 6},
         annotations=[*notes, *_line_ends(ends, reach, HEIGHT - margin["t"] - margin["b"], "y")],
     )
+
+
+def _add_calls(figure: go.Figure, result: CoinResult) -> list[dict[str, Any]]:
+    """Marks the draws that evaluate f^K, if they are rare. Returns what is written of them."""
+    glass, count = result.glass, len(result.levels)
+    if result.levels[-1].p >= _RARE:
+        return []
+    colour, calls = level_ink(count, count), np.flatnonzero(glass.weights[:, -1])
+    marker = {"symbol": "triangle-up", "size": 8, "color": colour}
+    told = f"draw %{{x:,}} calls {_level(count)}<extra></extra>"
+    figure.add_scatter(x=calls + 1, y=glass.running[calls], name="calls", mode="markers", marker=marker, hovertemplate=told)
+    return [_corner(f"▲ draws that call {_level(count)}", colour, 1)]
 
 
 def shares(result: CoinResult) -> go.Figure:
@@ -295,9 +295,7 @@ def shares(result: CoinResult) -> go.Figure:
         ("cost", -1, [c.cost_share for c in result.levels], ""),
         ("variance", 1, [c.variance_share for c in result.levels], "/"),
     ):
-        text = [
-            _share(value) if sign < 0 or c.p < 1 else "always fires" for c, value in zip(result.levels, values, strict=True)
-        ]
+        sure = [name == "variance" and c.p == 1 for c in result.levels]
         figure.add_bar(
             x=[sign * value for value in values],
             y=rows,
@@ -305,7 +303,7 @@ def shares(result: CoinResult) -> go.Figure:
             name=name,
             width=_WIDE,
             marker={"color": colours, "pattern": {"shape": pattern, "fgcolor": ink("background"), "solidity": 0.25}},
-            text=text,
+            text=["always fires" if always else _share(value) for always, value in zip(sure, values, strict=True)],
             textposition="outside",
             cliponaxis=False,
             hovertemplate=f"f<sup>%{{y}}</sup>: %{{text}} of the {name}<extra></extra>",
@@ -350,12 +348,8 @@ def _add_waterfall(figure: go.Figure, steps: Floats, texts: list[str], axis: str
     figure.add_scatter(x=x, y=y, yaxis=axis, name=f"{name}: sum", mode="lines", line=line, hoverinfo="skip")
 
 
-def _curve(colour: str, name: str, dash: str = "solid") -> dict[str, Any]:
-    return {
-        "mode": "lines",
-        "line": {"color": colour, "width": 2, "dash": dash},
-        "hovertemplate": f"{name} = %{{y:.3r}}<extra></extra>",
-    }
+def _curve(colour: str, name: str) -> dict[str, Any]:
+    return {"mode": "lines", "line": {"color": colour, "width": 2}, "hovertemplate": f"{name} = %{{y:.3r}}<extra></extra>"}
 
 
 def _whiskers(levels: Sequence[MeasuredLevel]) -> dict[str, Any]:
@@ -411,7 +405,7 @@ def _line_ends(
     return [
         {
             "text": text,
-            "font": {"color": colour},
+            "font": {"color": colour, "size": 14},
             "x": 1,
             "xref": "paper",
             "y": y,
@@ -445,10 +439,6 @@ def _padded(values: Floats, share: float = 0.06, least: float = 0.0) -> list[flo
     low, high = float(values.min()), float(values.max())
     room = max(share * (high - low), (least - (high - low)) / 2) or 0.5
     return [low - room, high + room]
-
-
-def _number(value: float) -> str:
-    return digits(float(value))
 
 
 def _share(value: float) -> str:

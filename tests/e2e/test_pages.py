@@ -118,11 +118,11 @@ def test_pages_keep_their_states_apart(page: Page, server: str) -> None:
 def test_throws_go_on(page: Page, server: str) -> None:
     visit(page, f"{server}/coin?draws=1")
     mean = chart(page, "coin-mean")
-    for button, draws in (("Throw once more", 2), ("100 more", 102)):
+    for button, draws in (("Throw once", 2), ("100 more", 102)):
         page.get_by_role("button", name=button).click()
         expect(mean).to_have_attribute("aria-label", re.compile(f"after {draws} "))
         page.wait_for_function(f"() => location.search.includes('draws={draws}')")
-    page.get_by_role("button", name="is called").click()
+    page.get_by_role("button", name="Until f⁵").click()
     page.wait_for_function("() => location.search.includes('draws=122')")
     expect(chart(page, "coin-telescope")).to_have_attribute("aria-label", re.compile("heads at level 1, 2, 3, 5"))
 
