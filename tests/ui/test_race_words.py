@@ -8,7 +8,9 @@ from mlem.experiments.race import RaceParams, run
 from mlem.ui import race_words
 
 
-@pytest.mark.parametrize(("calls", "words"), [(3.04, "3.04 times a path"), (0.5, "on one path in 2"), (0.02, "on one path in 50")])
+@pytest.mark.parametrize(
+    ("calls", "words"), [(3.04, "3.04 times a path"), (0.5, "on one path in 2"), (0.02, "on one path in 50")]
+)
 def test_how_often(calls: float, words: str) -> None:
     assert race_words.how_often(calls) == words
 

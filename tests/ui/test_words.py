@@ -41,7 +41,9 @@ def test_digits_never_fall_into_powers_of_ten(value: float) -> None:
     assert "e" not in text.replace("illion", "")
     shown = re.sub(r"\D", "", text).lstrip("0")
     assert 1 <= len(shown.rstrip("0")) <= 3
-    number = float(text.split()[0].replace(",", "")) * {"million": 1e6, "billion": 1e9, "trillion": 1e12}.get(text.split()[-1], 1)
+    number = float(text.split()[0].replace(",", "")) * {"million": 1e6, "billion": 1e9, "trillion": 1e12}.get(
+        text.split()[-1], 1
+    )
     assert number == pytest.approx(value, rel=0.0051)
 
 
