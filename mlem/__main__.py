@@ -13,19 +13,20 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 
 import torch
 
 import mlem
 from mlem.errors import NonFiniteStep
-from mlem.experiments import experiment, plans, store
+from mlem.experiments import experiment, plans, steps, store
 from mlem.experiments.experiment import Experiment
 from mlem.experiments.params import Spec, in_words, to_key
 from mlem.experiments.result import to_csv, to_json, to_text, write
 
 _BAR = 40  # characters
 BAD_INPUT, INTERRUPTED = 2, 130
-_REBUILDS = {"plans": plans, "store": store}
+_REBUILDS = {"plans": (plans,), "store": (store, steps)}
 
 
 class _Help(argparse.HelpFormatter):
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name in _REBUILDS:
             parser = _Parser(prog=f"python -m mlem {name}", description="Rebuilds what ships with the package.")
             parser.parse_args(arguments[1:])
-            return _rebuild(_REBUILDS[name].rebuild())
+            return _rebuild(chain.from_iterable(kept.rebuild() for kept in _REBUILDS[name]))
         return _run(experiment.get(name), arguments[1:])
     except (ValueError, NonFiniteStep) as error:
         print(f"python -m mlem {name}: {error}", file=sys.stderr)
