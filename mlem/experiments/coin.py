@@ -169,8 +169,8 @@ class CoinResult(Result):
             return f"{text} Every level fires always: nothing is left to chance."
         worst = max(self.levels, key=lambda c: c.variance)
         return (
-            f"{text} Along paths level {worst.level} brings {worst.variance_share:.0%} of the variance, which is "
-            f"{self.typical / self.optimal:.3g} × that of the optimal rule at the same price."
+            f"{text} Along paths the variance is {self.typical / self.optimal:.3g} × that of the optimal rule at the same "
+            f"price; level {worst.level} brings {100 * worst.variance_share:.0f} % of it."
         )
 
 
