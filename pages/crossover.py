@@ -7,8 +7,8 @@ import streamlit as st
 from mlem.experiments.crossover import EXPERIMENT, CrossoverParams
 from mlem.sweeps import Part
 from mlem.ui import crossover_figures, curves, live, page
-from mlem.ui.chart import chart
 from mlem.ui.boot import through_app
+from mlem.ui.chart import chart
 from mlem.ui.state import control, read_params
 
 through_app()
@@ -60,9 +60,9 @@ def draw(parts: Sequence[Part], done: bool) -> None:
         page.take_along(EXPERIMENT, params, result)
 
 
-with st.container(horizontal=True, vertical_alignment="bottom", gap="large"):
+with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     for name in ("gamma", "epsilon", "sde", "firing"):
-        with st.container(width=230):
+        with st.container(width=195):
             control(params, name, NAME)
     with st.popover("More controls", icon=":material/tune:"):
         for name in ("levels", "residual", "paths", "seed"):

@@ -51,6 +51,8 @@ class ConvergenceParams(Params):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.unit == "seconds" and self.kind != "spectral":
+            raise ValueError("unit takes seconds for spectral levels alone: the price of synthetic ones is declared")
         most = most_spectral_levels(self.gamma)
         if self.kind == "spectral" and self.levels > most:
             takes = f"an integer ≤ {most} for spectral levels with gamma {self.gamma:g}"
@@ -60,7 +62,9 @@ class ConvergenceParams(Params):
     def mend(cls, values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """Leaves out the levels that a spectral hierarchy cannot have, and lowers γ where it could not have enough."""
         if values.get("kind", cls.kind) != "spectral":
-            return values, []
+            if values.get("unit") != "seconds":
+                return values, []
+            return {**values, "unit": cls.unit}, [f"Synthetic levels have no price in seconds. unit is now {cls.unit}."]
         gamma, levels = values.get("gamma", cls.gamma), values.get("levels", cls.levels)
         notices = list[str]()
         while most_spectral_levels(gamma) < _FEWEST_LEVELS:

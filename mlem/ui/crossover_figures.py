@@ -118,7 +118,12 @@ def speedup_map(result: CrossoverResult, gamma: float) -> go.Figure:
     return figure.update_layout(
         margin={**_MARGIN, "r": 20},
         xaxis={"title": {"text": "cost exponent γ"}},
-        yaxis={"type": "log", "autorange": "reversed", "title": {"text": "error ε (smaller is up)"}},
+        yaxis={
+            "type": "log",
+            "autorange": "reversed",
+            "title": {"text": "error ε (smaller is up)"},
+            **_ticks(0.005, 0.01, 0.02, 0.05, 0.1),
+        },
         shapes=[_kink(), _looked_at(gamma)],
         annotations=[_heading("Speed-up at equal error; white: break-even")],
     )
@@ -146,10 +151,10 @@ def cost_against_step(result: StepsResult) -> go.Figure:
             customdata=[estimate(p.cost) for p in points],
             hovertemplate=f"γ = {gamma:g}, 1/h = %{{x:,.0f}}: cost %{{customdata}}<extra></extra>",
         )
-        notes.append(_end(np.log10(x[-1]), np.log10(points[-1].cost.value / unit), f"γ = {gamma:g}", ink("mlem_text")))
+        notes.append(_end(np.log10(x[-1]), np.log10(points[-1].cost.value / unit), f"γ = {gamma:g}", ink("mlem_text"), 40))
         limit = next(p for p in result.limit if p.gamma == gamma)
         figure.add_scatter(
-            x=[x[-1] * 1.12],
+            x=[x[-1] * 1.2],
             y=[limit.cost.value / unit],
             name=f"Poisson limit, γ = {gamma:g}",
             mode="markers",
@@ -172,8 +177,12 @@ def cost_against_step(result: StepsResult) -> go.Figure:
     return figure.update_layout(
         margin={**_MARGIN, "r": 110},
         showlegend=False,
-        xaxis={"type": "log", "title": {"text": "steps per unit time, 1/h"}},
-        yaxis={"type": "log", "title": {"text": "cost, × that of the largest step"}},
+        xaxis={
+            "type": "log",
+            "title": {"text": "steps per unit time, 1/h"},
+            **_ticks(500, 1000, 2000, 5000, 10000, 20000, 50000),
+        },
+        yaxis={"type": "log", "title": {"text": "cost, × that of the largest step"}, **_ticks(0.5, 1, 2, 5, 10, 20, 50, 100)},
         annotations=[*notes, _heading(f"Cost at RMSE {digits(result.epsilon)}; ◇ the limit h → 0")],
     )
 
@@ -206,9 +215,14 @@ def _looked_at(gamma: float) -> dict[str, Any]:
     return {"type": "line", "x0": gamma, "x1": gamma, "y0": 0, "y1": 1, "yref": "paper", "line": line}
 
 
-def _end(x: float, y: float, text: str, colour: str) -> dict[str, Any]:
+def _ticks(*values: float) -> dict[str, Any]:
+    """Ticks of a logarithmic axis, written out."""
+    return {"tickvals": list(values), "ticktext": [f"{value:,g}" for value in values]}
+
+
+def _end(x: float, y: float, text: str, colour: str, shift: int = 14) -> dict[str, Any]:
     font = {"color": colour, "size": 14}
-    return {"x": x, "y": y, "text": text, "xanchor": "left", "xshift": 14, "showarrow": False, "font": font}
+    return {"x": x, "y": y, "text": text, "xanchor": "left", "xshift": shift, "showarrow": False, "font": font}
 
 
 def _note(x: float, y: float, text: str) -> dict[str, Any]:
