@@ -7,8 +7,8 @@ import streamlit as st
 
 from mlem.experiments.steps import EXPERIMENT, StepsParams, StepsResult, load, steps
 from mlem.ui import crossover_figures, curves, live, page
-from mlem.ui.chart import chart
 from mlem.ui.boot import through_app
+from mlem.ui.chart import chart
 from mlem.ui.state import control, read_params
 
 through_app()
