@@ -50,9 +50,9 @@ def test_a_spectral_gamma_is_read_off_too(gamma: float) -> None:
 
 @pytest.mark.parametrize(("kind", "residual"), [("synthetic", "nested"), ("synthetic", "independent"), ("spectral", "nested")])
 def test_most_intervals_hold_gamma(kind: str, residual: str) -> None:
-    """95 % of 60. Named wrong implementation: the exponent of the calibrated errors 2^−k against costs that are one level off
+    """95 % of 40. Named wrong implementation: the exponent of the calibrated errors 2^−k against costs that are one level off
     in one place."""
-    trials = 60
+    trials = 40
     estimates = [
         gamma_of(run(HierarchyParams(kind=kind, sde="ornstein-uhlenbeck", residual=residual, levels=4, paths=64, seed=seed)))
         for seed in range(trials)
