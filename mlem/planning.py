@@ -42,6 +42,7 @@ _PILOT_CALLS = 12  # calls of a level at which its kicks are measured: near what
 _REFERENCE_RATIO = 20  # a reference by Euler–Maruyama is this much finer than what it judges: its own error is 5 %
 _MULTIPLES = np.geomspace(0.25, 4.0, 8)  # of the planned p, tried at once
 _STEP_SIZES = (3, 6, 12, 21, 42, 84, 168, 252)  # at which the step error is measured
+_WITHIN_REACH = 1.6  # times the finest level's error: what both methods can be planned for
 _RUINOUS = 1e6  # the mean square of a run that left the finite numbers
 _TRIALS = 8  # of a number of steps, or of a constant
 
@@ -225,7 +226,7 @@ def plan_euler(sde: SDE, levels: Hierarchy, model: ErrorModel, epsilon: float) -
             steps = steps_at(model, left)
             suggestions.append((steps * levels.costs[k], k, steps))
     if not suggestions:
-        raise Unreachable(epsilon, 1.2 * float(model.bias.min()))
+        raise Unreachable(epsilon, _WITHIN_REACH * float(model.bias.min()))
     found = [(k, _fewest_steps(sde, levels[k].drift, steps, epsilon)) for _, k, steps in sorted(suggestions)[:2]]
     k, steps = min(found, key=lambda plan: plan[1] * levels.costs[plan[0]])
     return EulerPlan(k + 1, steps)
@@ -302,7 +303,7 @@ def plan_multilevel(
         if fitted is not None:
             return MultilevelPlan(steps, tuple(fitted.tolist()))
         aim *= 0.8  # bias and step error alone exceed the target: leave them less
-    raise Unreachable(epsilon, 1.5 * float(model.bias.min()))
+    raise Unreachable(epsilon, _WITHIN_REACH * float(model.bias.min()))
 
 
 _FACTORS = (1.05, 1.15, 1.3, 1.5, 1.8, 2.2, 3.0, 4.0)  # of the fewest steps that could do
@@ -330,7 +331,7 @@ def _cheapest(
             if best is None or cost * _TIE < best[0]:
                 best = (cost, steps, raw)
     if best is None:
-        raise Unreachable(epsilon, 1.5 * float(model.bias.min()))
+        raise Unreachable(epsilon, _WITHIN_REACH * float(model.bias.min()))
     return best[1], best[2]
 
 
