@@ -40,7 +40,7 @@ class RaceParams(Params):
     sde: str = fields.sde("forced-ou", more={SPECTRAL: "Sum of many modes: real work"})
     gamma: float = fields.gamma()
     epsilon: float = number(
-        0.02,
+        0.05,
         low=1e-3,
         high=0.5,
         offered=EPSILONS,

@@ -96,7 +96,7 @@ def test_a_preset_and_back(page: Page, server: str) -> None:
     [
         ("gamma=99", "It is now 8"),
         ("sde=<script>alert(1)</script>", "It is now forced-ou"),
-        ("epsilon=nan&paths=1e99", "It is now 0.02"),
+        ("epsilon=nan&paths=1e99", "It is now 0.05"),
         ("sde=lorenz&dim=3", "dim is not an option of lorenz"),
         ("levels=3&epsilon=0.001", "ε is now"),
     ],
