@@ -8,7 +8,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.e2e.steps import visit
 
-PAGES = {"race": "", "hierarchy": "hierarchy", "coin": "coin"}
+PAGES = {"race": "", "convergence": "convergence"}
 FOLDER = Path(__file__).with_name("pictures")
 
 
