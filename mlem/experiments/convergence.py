@@ -15,7 +15,7 @@ from mlem import theory
 from mlem.errors import Estimate, rmse
 from mlem.experiments import fields
 from mlem.experiments.experiment import Experiment
-from mlem.experiments.params import Params, choice, integer
+from mlem.experiments.params import Params, choice
 from mlem.experiments.result import Result, Row, unexported
 from mlem.frontier import UNITS, Envelope, Runs, breakeven, cautions, envelope, exponent, prices, speedup
 from mlem.march import Report
@@ -44,9 +44,7 @@ class ConvergenceParams(Params):
     firing: str = fields.firing(FIRINGS)
     levels: int = fields.levels(9, "Levels on offer; both methods choose among them.", low=_FEWEST_LEVELS)
     residual: str = fields.residual()
-    paths: int = integer(
-        128, low=32, high=1024, offered=(64, 128, 256, 512), label="Paths", help="Shared by all runs; more make bands narrower."
-    )
+    paths: int = fields.swept_paths()
     seed: int = fields.seed("Of the initial states, the noise and the coins.")
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from mlem.errors import Estimate
 from mlem.experiments import fields
 from mlem.experiments.convergence import ConvergenceParams, gather
 from mlem.experiments.experiment import Experiment
-from mlem.experiments.params import Params, integer
+from mlem.experiments.params import Params
 from mlem.experiments.result import Result, Row
 from mlem.frontier import Envelope, Runs, envelope, exponent, prices, shares
 from mlem.march import Report
@@ -34,9 +34,7 @@ class CrossoverParams(Params):
     firing: str = fields.firing(FIRINGS)
     levels: int = fields.levels(9, "Levels on offer; both methods choose among them.", low=4)
     residual: str = fields.residual()
-    paths: int = integer(
-        128, low=32, high=1024, offered=(64, 128, 256, 512), label="Paths", help="Shared by all runs; more make bands narrower."
-    )
+    paths: int = fields.swept_paths()
     seed: int = fields.seed("Of the initial states, the noise and the coins.")
 
     def swept(self) -> ConvergenceParams:

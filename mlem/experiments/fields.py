@@ -82,6 +82,13 @@ def firing(kinds: Sequence[str] = tuple(FIRINGS)) -> Any:
     )
 
 
+def swept_paths() -> Any:
+    """The number of paths of a sweep."""
+    return integer(
+        128, low=32, high=1024, offered=(64, 128, 256, 512), label="Paths", help="Shared by all runs; more make bands narrower."
+    )
+
+
 def residual(help: str = "Whether the errors of all levels have one shape, or each level its own.") -> Any:
     """How the levels' errors are related."""
     titles = ("Nested: one residual, halved", "Independent: a new one each")

@@ -57,9 +57,7 @@ class StepsParams(Params):
     firing: str = fields.firing(_FIRINGS)
     doublings: int = integer(DOUBLINGS, low=2, high=8, label="Halvings of h", help="How often the step is halved.")
     residual: str = fields.residual()
-    paths: int = integer(
-        128, low=32, high=1024, offered=(64, 128, 256, 512), label="Paths", help="Shared by all runs; more make bands narrower."
-    )
+    paths: int = fields.swept_paths()
     seed: int = fields.seed("Of the initial states, the noise and the coins.")
 
 
