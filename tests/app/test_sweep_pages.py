@@ -1,4 +1,4 @@
-"""Error vs compute, Free steps and Crossover: stored results at once, others as jobs; link, controls and presets are one state."""
+"""Error vs compute, Free steps and Crossover: stored results at once, others as jobs; link and controls are one state."""
 
 from __future__ import annotations
 
