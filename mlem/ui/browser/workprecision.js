@@ -1,9 +1,11 @@
 // The work–precision chart: runs are priced, and everything is drawn anew, in the browser whenever γ, the unit or the target moves.
 // When the user lets go, Python is told (see workprecision.py).
 
-import { band, breakeven, cautions, costAt, envelope, exponent, logPrices, logRatio, lowerBound, prepare, reached, speedup } from "./frontier.js";
+import { band, breakeven, costAt, envelope, exponent, logPrices, logRatio, lowerBound, prepare, reached, speedup } from "./frontier.js";
 import { Plot, decode, isDark } from "./plot.js";
-import { LABELS, METHODS, UNITS, cloudSeries, digits, margins, paintBeneath, placeOf, places, theory, times, workFigure } from "./workfigure.js";
+import { paintBeneath, placeOf, places } from "./workcanvas.js";
+import { UNITS, cloudSeries, margins, workFigure } from "./workfigure.js";
+import { LABELS, METHODS, digits, shortName, wordsOf } from "./workwords.js";
 
 const MAGIC = 0x4d4c5701;
 const THUMB = 20, STOPS = 1000; // of a slider: CSS pixels, as in workprecision.css; positions along the axis of errors
@@ -64,11 +66,12 @@ class WorkPrecision {
     on(this.target, "change", () => this.rest());
     on(find(".wp-units"), "change", (event) => (this.move({ unit: event.target.value }), this.letGo()));
     for (const [name, label] of Object.entries(SHOWN)) {
-      const button = Object.assign(document.createElement("button"), { type: "button", className: name, textContent: label, ariaPressed: "true" });
+      const button = Object.assign(document.createElement("button"), { type: "button", className: name, textContent: label });
+      button.setAttribute("aria-pressed", "true");
       find(".wp-show").append(button);
       on(button, "click", () => {
         this.state.shown[name] = !this.state.shown[name];
-        button.ariaPressed = String(this.state.shown[name]);
+        button.setAttribute("aria-pressed", this.state.shown[name]);
         this.plot.redraw();
       });
     }
@@ -83,13 +86,14 @@ class WorkPrecision {
     const first = !this.scene, before = this.scene, targets = Float64Array.from(content.targets);
     const runs = (method) => {
       const part = (name) => content.arrays[`${method}.${name}`];
-      const parts = { x: part("x"), ratio: part("ratio"), evaluations: part("evaluations"), seconds: part("seconds"), family: part("family") };
-      return prepare({ ...parts, step: content.steps[method] }, targets);
+      const parts = ["x", "ratio", "evaluations", "seconds", "family"].map((name) => [name, part(name)]);
+      return prepare({ ...Object.fromEntries(parts), step: content.steps[method] }, targets);
     };
     this.scene = { ...content, targets, methods: { em: runs("em"), mlem: runs("mlem") } };
     this.memory = null;
     // Python's choice counts when it is a new one: it does not repeat what it was told.
-    if (first || content.serial !== before.serial) Object.assign(this.state, { ...content.chosen, target: Math.log(content.chosen.target) });
+    if (first || content.serial !== before.serial)
+      Object.assign(this.state, content.chosen, { target: Math.log(content.chosen.target) });
     Object.assign(this.slider, { min: content.gammas[0], max: content.gammas[1], value: this.state.gamma });
     this.listUnits();
     if (first || content.about !== before.about) this.y = null;
@@ -132,7 +136,8 @@ class WorkPrecision {
     clearTimeout(this.timer);
     this.ghost = null;
     const { gamma, unit, target } = this.state;
-    this.tell({ gamma, unit, target: Number(Math.exp(target).toPrecision(6)), at: performance.now() }); // the same choice again is news too
+    const at = performance.now(); // so that the same choice, made again, is news too
+    this.tell({ gamma, unit, target: Number(Math.exp(target).toPrecision(6)), at });
     this.fit(false);
     this.plot.redraw();
     this.status.textContent = this.words().verdict;
@@ -165,16 +170,12 @@ class WorkPrecision {
     if (!found) return;
     const { errors } = this.scene.methods[found.method], name = this.scene.names[found.method]?.[found.run] || LABELS[found.method];
     const cost = Math.exp(this.answers()[found.method].costs[found.run]);
-    this.tip.textContent = `${name}: ${this.short} ${digits(Math.exp(errors[found.run]))}, cost ${digits(cost)}`;
-    const left = found.x > box.width / 2;
-    Object.assign(this.tip.style, { top: `${found.y + 10}px`, left: left ? "" : `${found.x + 10}px`, right: left ? `${box.width - found.x + 10}px` : "" });
+    this.tip.textContent = `${name}: ${shortName(this.scene)} ${digits(Math.exp(errors[found.run]))}, cost ${digits(cost)}`;
+    const side = found.x > box.width / 2 ? { left: "", right: `${box.width - found.x + 10}px` } : { left: `${found.x + 10}px`, right: "" };
+    Object.assign(this.tip.style, { top: `${found.y + 10}px`, ...side });
   }
 
   // ---------------------------------------------------------------- what is known
-
-  get short() {
-    return this.scene.error.split(" ")[0];
-  }
 
   // Everything that depends on γ and the unit; and, cheaply, what depends on the target.
   answers() {
@@ -190,7 +191,8 @@ class WorkPrecision {
       this.memory = { key, em, mlem, emAbove, breakeven: even, evenCost: even && this.costAtError(mlem.curve, Math.log(even.value)) };
     }
     const { em, mlem } = this.memory;
-    return { ...this.memory, speedup: speedup(em.curve, mlem.curve, target), costs: METHODS.map((method) => this.costAtError(this.memory[method].curve, target)) };
+    const costs = METHODS.map((method) => this.costAtError(this.memory[method].curve, target));
+    return { ...this.memory, speedup: speedup(em.curve, mlem.curve, target), costs };
   }
 
   costAtError(curve, log) {
@@ -200,23 +202,7 @@ class WorkPrecision {
   }
 
   words() {
-    const { scene, state, short } = this, answers = this.answers(), target = digits(Math.exp(state.target));
-    const interval = ({ low, high }) => (Number.isNaN(low) ? "" : ` (${digits(low)} to ${digits(high)})`);
-    const dearer = ({ value, low, high }) => (value < 1 ? { low: 1 / high, high: 1 / low } : { low, high });
-    const missing = METHODS.filter((method) => !Number.isFinite(answers.costs[METHODS.indexOf(method)])).map((method) => LABELS[method]);
-    const verdict = answers.speedup
-      ? `At ${short} ${target} ML-EM is ${times(answers.speedup.value)}`
-      : `At ${short} ${target} no run of ${missing.join(" or ")} is good enough`;
-    const slopes = METHODS.map((method) => {
-      const { slope } = answers[method], said = theory(method, state.unit, state.gamma);
-      return `slope ${slope ? `${slope.value.toFixed(2)}${Number.isNaN(slope.low) ? "" : ` (${slope.low.toFixed(2)} to ${slope.high.toFixed(2)})`}` : "not to be fitted"}${said ? `; theory ${said.said}` : ""}`;
-    });
-    const even = answers.breakeven && `ML-EM is the cheaper one below ${short} ${digits(answers.breakeven.value)}${interval(answers.breakeven)}`;
-    const both = reached(answers.em.curve).filter((k) => Number.isFinite(costAt(answers.mlem.curve, 0, k)));
-    const wins = both.length && logRatio(answers.em.curve, answers.mlem.curve, 0, both[0]) > 0;
-    const otherwise = wins ? "ML-EM is the cheaper one at all these errors" : "EM is the cheaper one at the smallest error that both reach";
-    const warnings = METHODS.flatMap((method) => cautions(answers[method].curve).map((said) => `${LABELS[method]}: ${said}`));
-    return { verdict, range: answers.speedup ? interval(dearer(answers.speedup)) : "", slopes, even: even || (both.length ? otherwise : ""), warnings };
+    return wordsOf(this.scene, this.state, this.answers());
   }
 
   // ---------------------------------------------------------------- the picture
@@ -227,7 +213,8 @@ class WorkPrecision {
 
   // Fits the axis of costs to the curves, unless they are inside and fill it well enough.
   fit(at_once) {
-    const answers = this.answers(), costs = METHODS.flatMap((method) => reached(answers[method].curve).map((k) => costAt(answers[method].curve, 0, k) / Math.LN10));
+    const curves = METHODS.map((method) => this.answers()[method].curve);
+    const costs = curves.flatMap((curve) => reached(curve).map((k) => costAt(curve, 0, k) / Math.LN10));
     const [low, high] = costs.length ? [Math.min(...costs), Math.max(...costs)] : [0, 6];
     const room = Math.max(0.4, 0.13 * (high - low)), wanted = [low - room, high + room];
     if (this.y && low > this.y[0] && high < this.y[1] && high - low > ROOM * (this.y[1] - this.y[0])) return;
@@ -252,7 +239,7 @@ class WorkPrecision {
     const size = scene.projector ? 20 : narrow ? 12 : 14, height = narrow ? Math.min(scene.height, 460) : scene.height;
     this.margin = margins(narrow, size);
     const answers = this.answers(), font = { family: css.fontFamily, size };
-    const made = workFigure({ scene, state, answers, ghost: this.ghost, ranges: this.ranges(), margin: this.margin, colours: c, font, narrow, height });
+    const made = workFigure({ scene, state, answers, ranges: this.ranges(), margin: this.margin, colours: c, font, narrow, height });
     return { ...made, drawn: () => (this.cloud(height), this.say(), this.measure(start)) };
   }
 
@@ -261,31 +248,36 @@ class WorkPrecision {
     const shown = METHODS.filter((method) => this.state.shown.runs && this.state.shown[method]);
     this.clouds = Object.fromEntries(shown.map((method) => [method, places(this.scene.methods[method], answers[method].costs, frame)]));
     const lowest = Math.min(...answers.costs.filter(Number.isFinite));
-    paintBeneath(this.canvas, this.clouds, Number.isFinite(lowest) && placeOf(this.state.target, Math.log(lowest), frame), frame, this.colours);
+    const foot = Number.isFinite(lowest) && placeOf(this.state.target, Math.log(lowest), frame);
+    paintBeneath(this.canvas, { clouds: this.clouds, foot, ghosts: this.ghosts(frame) }, frame, this.colours);
     const { l, r, b } = this.margin, [from, to] = frame.ranges.x, share = (this.state.target / Math.LN10 - from) / (to - from);
     Object.assign(this.figure.style, { height: `${height}px`, minHeight: "" });
-    Object.assign(this.target.style, { left: `${l - THUMB / 2}px`, width: `${frame.width - l - r + THUMB}px`, top: `${this.figure.offsetTop + height - b - 22}px` });
-    this.target.style.visibility = share < 0 || share > 1 ? "hidden" : "";
-    if (document.activeElement !== this.target || Math.abs(this.target.value / STOPS - share) > 1 / STOPS) this.target.value = Math.round(STOPS * share);
+    const along = { left: `${l - THUMB / 2}px`, width: `${frame.width - l - r + THUMB}px`, top: `${this.figure.offsetTop + height - b - 22}px` };
+    Object.assign(this.target.style, along, { visibility: share < 0 || share > 1 ? "hidden" : "" });
+    if (Math.abs(this.target.value / STOPS - share) > 1 / STOPS) this.target.value = Math.round(STOPS * share); // not what is being moved
+  }
+
+  // The curves as they were when the user took hold of γ.
+  ghosts(frame) {
+    const points = (curve) => reached(curve).map((k) => placeOf(curve.targets[k], costAt(curve, 0, k), frame));
+    const shown = METHODS.filter((method) => this.ghost && this.state.shown[method]);
+    return Object.fromEntries(shown.map((method) => [method, points(this.ghost[method])]));
   }
 
   say() {
     const { scene, state, root } = this, words = this.words(), find = (query) => root.querySelector(query), priced = state.unit === "cost";
-    const gamma = state.gamma.toFixed(2);
-    this.output.textContent = priced ? gamma + (this.ghost ? ` (thin lines: ${this.ghost.gamma.toFixed(2)})` : "") : "plays no part here";
+    const [low, high] = scene.gammas, before = this.ghost ? ` (thin lines: ${this.ghost.gamma.toFixed(2)})` : "";
+    this.output.textContent = priced ? `${state.gamma.toFixed(2)}${before}` : "plays no part here";
     Object.assign(this.slider, { value: state.gamma, disabled: !priced });
-    this.slider.style.setProperty("--done", (state.gamma - scene.gammas[0]) / (scene.gammas[1] - scene.gammas[0]));
+    this.slider.style.setProperty("--done", (state.gamma - low) / (high - low));
     this.target.setAttribute("aria-label", `${scene.error} at which both are compared`);
     this.target.setAttribute("aria-valuetext", `${words.verdict}${words.range}`);
     find("strong").textContent = words.verdict;
     find(".wp-verdict span").textContent = words.range;
-    const lines = [...METHODS.map((method, i) => [method, `${LABELS[method]}: ${words.slopes[i]}`]), ["even", words.even], ...words.warnings.map((said) => ["mind", said])];
-    const list = find("ul"), items = lines.filter(([, said]) => said).map(([name, said]) => Object.assign(document.createElement("li"), { className: name, textContent: said }));
-    if (list.textContent !== items.map((item) => item.textContent).join("")) list.replaceChildren(...items);
-    const [low, high] = [scene.targets[0], scene.targets[scene.targets.length - 1]].map((log) => digits(Math.exp(log)));
-    find(".wp-fit").textContent = `Slopes of log cost against log(1/error), fitted over ${this.short} ${low} to ${high}${scene.arrays["em.ratio"].length ? `; 95 % intervals by resampling ${scene.paths} paths` : ""}. ${scene.methods.em.runs} runs of EM, ${scene.methods.mlem.runs} of ML-EM.${scene.predicted_for.length && priced ? " Dashed: theory with measured constants." : ""}`;
-    const alt = `Cost against error${priced ? ` at γ = ${gamma}` : ""}. ${words.verdict}${words.range}. EM: ${words.slopes[0]}. ML-EM: ${words.slopes[1]}. ${words.even}.`;
-    if (this.figure.ariaLabel !== alt) this.figure.ariaLabel = alt;
+    find(".wp-fit").textContent = words.fit;
+    this.figure.setAttribute("aria-label", words.alt);
+    const item = ([name, said]) => Object.assign(document.createElement("li"), { className: name, textContent: said });
+    find("ul").replaceChildren(...words.lines.map(item));
   }
 
   measure(start) {
