@@ -3,10 +3,11 @@
 import streamlit as st
 
 from mlem.ui.boot import ICON, boot
+from mlem.ui.live import pool
 
 st.set_page_config(page_title="ML-EM Lab", page_icon=str(ICON), layout="wide", initial_sidebar_state=200)
 boot()
-st.navigation(
+page = st.navigation(
     [
         st.Page("pages/race.py", title="Race", icon=":material/speed:", default=True),
         st.Page("pages/hierarchy.py", title="Hierarchy", icon=":material/stairs:", url_path="hierarchy"),
@@ -15,4 +16,6 @@ st.navigation(
         st.Page("pages/steps.py", title="Free steps", icon=":material/timeline:", url_path="steps"),
         st.Page("pages/crossover.py", title="Crossover", icon=":material/call_split:", url_path="crossover"),
     ]
-).run()
+)
+with pool().hold():  # what somebody waits for goes before what somebody looks on
+    page.run()
