@@ -27,7 +27,7 @@ def exponent(cost: object, gamma: float, low: float, high: float, order: int = 1
 
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0])
 def test_em_costs_gamma_plus_one(gamma: float) -> None:
-    assert exponent(theory.em_cost, gamma, 1e-6, 1e-3, points=50) == pytest.approx(theory.em_exponent(gamma), abs=0.03)
+    assert exponent(theory.em_cost, gamma, 1e-6, 1e-3, points=50) == pytest.approx(theory.em_exponent(gamma), abs=0.05)
 
 
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 3.0, 4.0, 6.0])
