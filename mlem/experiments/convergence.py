@@ -166,7 +166,8 @@ def judge(params: ConvergenceParams, part: Part) -> ConvergenceResult:
     targets = params.targets()
     envelopes = {method: envelope(side, prices(side, params.unit, params.gamma), targets) for method, side in priced.items()}
     ratios = [(float(t), speedup(envelopes["em"], envelopes["mlem"], float(t))) for t in targets]
-    exponents = {"em": theory.em_exponent(params.gamma), "mlem": theory.mlem_exponent(params.gamma)}
+    gamma = 0.0 if params.unit == "evaluations" else params.gamma  # a call counts as one, whatever its level
+    exponents = {"em": theory.em_exponent(gamma), "mlem": theory.mlem_exponent(gamma)}
     predicted = _predicted(params, part.model, targets)
     curves = {method: _curve(envelopes[method], predicted[method]) for method in envelopes}
     return ConvergenceResult(

@@ -52,8 +52,7 @@ def convergence_lesson(params: ConvergenceParams, result: ConvergenceResult) -> 
         said.append(f"At ε = {digits(finest[0])} ML-EM is {times(finest[1].value)}.")
     if abs(params.gamma - 2.0) < 0.3:
         said.append("Near γ = 2 theory has a factor log²(1/ε), which adds about 2/log(1/ε) to the exponent seen here.")
-    cautions = [*result.em.cautions, *result.mlem.cautions]
-    return " ".join([*said, *(f"*{caution}*" for caution in dict.fromkeys(cautions))])
+    return " ".join(said)
 
 
 def crossover_lesson(params: CrossoverParams, result: CrossoverResult) -> str:
