@@ -43,7 +43,7 @@ def sweep(params: ConvergenceParams, draw: Draw[Part], *, page: str) -> None:
 
 
 def live(key: Hashable, factory: Factory[T], draw: Draw[T], *, page: str) -> None:
-    """Draws the job ``key`` as it goes on, with its progress and a button to stop or resume it. ``key`` must equal itself from
+    """Draws the job ``key`` as it goes on, under its progress and a button to stop or resume it. ``key`` must equal itself from
     run to run: of classes that are defined in mlem/, not in a page."""
     stopped = f"{page}.stopped"
 
@@ -60,8 +60,8 @@ def live(key: Hashable, factory: Factory[T], draw: Draw[T], *, page: str) -> Non
         seen = look()
         if goes_on(seen) != going:
             st.rerun()  # the whole page: how often a fragment runs is settled there
-        draw(seen.parts, seen.finished)
         _progress(seen, going, partial(_switch, stopped, key if going else None), f"{page}.switch")
+        draw(seen.parts, seen.finished)
 
     shown()
 
