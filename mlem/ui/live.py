@@ -16,6 +16,7 @@ from mlem.experiments.convergence import ConvergenceParams
 from mlem.experiments.store import load, steps, swept
 from mlem.jobs import Factory, Pool, Snapshot
 from mlem.sweeps import Part
+from mlem.ui.state import kept_params
 from mlem.ui.words import digits
 
 T = TypeVar("T")
@@ -53,13 +54,13 @@ def live(key: Hashable, factory: Factory[T], draw: Draw[T], *, page: str) -> Non
     def goes_on(seen: Snapshot[T]) -> bool:
         return not seen.over and st.session_state.get(stopped) != key
 
-    going = goes_on(look())
+    going, settled = goes_on(look()), kept_params(page)
 
     @st.fragment(run_every=EVERY if going else None)
     def shown() -> None:
         seen = look()
-        if goes_on(seen) != going:
-            st.rerun()  # the whole page: how often a fragment runs is settled there
+        if goes_on(seen) != going or kept_params(page) != settled:
+            st.rerun()  # the whole page, which settles how often a fragment runs, and what is drawn
         _progress(seen, going, partial(_switch, stopped, key if going else None), f"{page}.switch")
         draw(seen.parts, seen.finished)
 

@@ -57,6 +57,12 @@ def keep_params(params: Params, page: str) -> None:
         st.session_state.setdefault(_FIRST_LINKS, {})[frozenset(link.items())] = page
 
 
+def kept_params(page: str) -> Params | None:
+    """What the session remembers of a page, None before its first run."""
+    kept: Params | None = st.session_state.get(f"{page}.params")
+    return kept
+
+
 def control_key(page: str, name: str) -> str:
     """The key of the widget for the parameter ``name``."""
     return f"{page}.{name}"

@@ -42,5 +42,6 @@ def test_gamma_is_not_kept_waiting(page: Page, server: str) -> None:
     before = percent(page)
     page.get_by_role("slider", name="γ").first.press("End")
     page.wait_for_function("() => !location.search.includes('gamma=2.5&')")
+    expect(page.get_by_text("At γ = 5")).to_be_visible()
     still = page.locator('[data-testid="stProgress"]')
     assert still.count() == 0 or percent(page) >= before
