@@ -23,7 +23,6 @@ from mlem.planning import ErrorModel
 from mlem.sweeps import FIRINGS, Part, Run, Sweep
 from mlem.synthetic import most_spectral_levels, spectral_hierarchy, spectral_twins, synthetic_hierarchy
 
-KINDS = {"synthetic": "Synthetic: price declared", "spectral": "Spectral: work really done"}
 TARGETS = 25
 _COARSEST_TARGET = 0.13
 _ABOVE_BIAS = 2.05  # the finest target is this much above the finest level's error
@@ -35,7 +34,10 @@ class ConvergenceParams(Params):
     """What is swept, and how it is priced."""
 
     kind: str = choice(
-        "synthetic", choices=KINDS, label="Hierarchy", help="Spectral levels do work ∝ 2^(γk), on an equation of their own."
+        "synthetic",
+        choices=fields.KINDS,
+        label="Hierarchy",
+        help="Spectral levels do work ∝ 2^(γk), on their own equation.",
     )
     sde: str = fields.sde("forced-ou")
     gamma: float = fields.gamma()

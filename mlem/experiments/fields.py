@@ -14,6 +14,8 @@ GAMMAS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
 
 MAX_SEED = 999_999
 
+KINDS = {"synthetic": "Synthetic: price declared", "spectral": "Spectral: work really done"}
+
 FIRINGS = {
     "bernoulli": "Bernoulli: a coin each step",
     "systematic": "Systematic: evenly spread",

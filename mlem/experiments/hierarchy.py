@@ -25,10 +25,6 @@ from mlem.march import Report, Solution
 from mlem.solvers import euler_maruyama
 from mlem.synthetic import spectral_hierarchy, spectral_twins, synthetic_hierarchy
 
-KINDS = {
-    "synthetic": "Synthetic: f plus a calibrated residual, its price declared",
-    "spectral": "Spectral: the first modes of a long sum, the work really done",
-}
 CURVE_POINTS = 201
 
 _HIERARCHY_SEED = 0
@@ -40,7 +36,7 @@ _TIMES = 12  # at which drifts are compared; the horizon's middle is among them
 class HierarchyParams(Params):
     """Which levels are measured, and on what."""
 
-    kind: str = choice("synthetic", choices=KINDS, label="Kind", help="How the levels are made.")
+    kind: str = choice("synthetic", choices=fields.KINDS, label="Kind", help="How the levels are made.")
     sde: str = fields.sde(
         "double-well", help="The equation dX = f(X, t) dt + s(t) dW. Spectral levels have one of their own and ignore this."
     )

@@ -51,7 +51,7 @@ class RaceParams(Params):
     rule: str = choice(
         "optimal",
         choices=RULES,
-        label="Probabilities p_k",
+        label="Probabilities pₖ",
         help="The shape of p_k over levels. Its scale is found from the target error.",
     )
     levels: int = fields.levels(LEVELS, "Levels on offer; each method uses what it needs.")

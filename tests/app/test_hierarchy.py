@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mlem.experiments.hierarchy import KINDS, HierarchyParams, run
+from mlem.experiments.fields import KINDS
+from mlem.experiments.hierarchy import HierarchyParams, run
 from mlem.problems import names
 from mlem.ui.words import digits
 from tests.app.conftest import Visit
