@@ -123,8 +123,14 @@ class Sweep:
         except NonFiniteStep:
             return []
 
-    def __iter__(self) -> Iterator[list[Run]]:
-        return (self.run(piece) for piece in self.pieces)
+    def whole(self, report: Report | None = None) -> Part:
+        """All pieces. ``report`` is told the fraction done after each."""
+        runs = list[Run]()
+        for n, piece in enumerate(self.pieces, start=1):
+            runs += self.run(piece)
+            if report:
+                report(n / len(self.pieces))
+        return self.part(runs)
 
     def _euler(self, piece: Piece, report: Report | None) -> list[Run]:
         level, ground = self.levels[piece.levels - 1], self.ground

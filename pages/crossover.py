@@ -38,7 +38,7 @@ def draw(parts: Sequence[Part], done: bool) -> None:
     if part is None or len(part.runs) < 20:
         st.caption("The first runs are on their way.")
         return
-    result = curves.crossed(params, len(part.runs), part)
+    result = curves.crossed(params, part)
     left, right = st.columns(2, gap="medium")
     with left:
         chart(crossover_figures.exponents(result, params.gamma), key="crossover.exponents", alt=result.summary())

@@ -158,10 +158,12 @@ def test_work_is_in_steps_of_a_run() -> None:
     assert sweep().work(ML) == ML.steps * len(sweep().run(ML))
 
 
-def test_iterating_runs_every_piece() -> None:
+def test_the_whole_is_every_piece_in_order() -> None:
     short = Sweep(sweep().sde, sweep().levels, firing="bernoulli", paths=PATHS, seed=SEED)
     short.pieces = [EM, replace(EM, steps=56)]
-    assert [[run.piece for run in runs] for runs in short] == [[piece] for piece in short.pieces]
+    told: list[float] = []
+    assert [run.piece for run in short.whole(told.append).runs] == short.pieces
+    assert told == [0.5, 1.0]
 
 
 @pytest.mark.parametrize("steps", [1, 7, 112, 20160])

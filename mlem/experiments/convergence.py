@@ -151,12 +151,7 @@ class ConvergenceResult(Result):
 
 def run(params: ConvergenceParams, report: Report | None = None) -> ConvergenceResult:
     """Runs the whole sweep, then prices it."""
-    sweep, runs = params.sweep(), list[Run]()
-    for n, piece in enumerate(sweep.pieces, start=1):
-        runs += sweep.run(piece)
-        if report:
-            report(n / len(sweep.pieces))
-    return judge(params, sweep.part(runs))
+    return judge(params, params.sweep().whole(report))
 
 
 def judge(params: ConvergenceParams, part: Part) -> ConvergenceResult:

@@ -18,7 +18,7 @@ from mlem.experiments.params import Params
 from mlem.experiments.result import Result, Row
 from mlem.frontier import Envelope, Runs, envelope, exponent, prices, shares
 from mlem.march import Report
-from mlem.sweeps import FIRINGS, Part, Run
+from mlem.sweeps import FIRINGS, Part
 
 GAMMAS = tuple(np.arange(0.5, 5.01, 0.25).tolist())
 MAP_EPSILONS = 13
@@ -101,12 +101,7 @@ class CrossoverResult(Result):
 
 def run(params: CrossoverParams, report: Report | None = None) -> CrossoverResult:
     """Runs the sweep, then prices it for every γ."""
-    sweep, runs = params.swept().sweep(), list[Run]()
-    for n, piece in enumerate(sweep.pieces, start=1):
-        runs += sweep.run(piece)
-        if report:
-            report(n / len(sweep.pieces))
-    return judge(params, sweep.part(runs))
+    return judge(params, params.swept().sweep().whole(report))
 
 
 def judge(params: CrossoverParams, part: Part) -> CrossoverResult:

@@ -29,9 +29,13 @@ def judged(params: ConvergenceParams, count: int, _part: Part) -> ConvergenceRes
     return convergence.judge(params, _part)
 
 
+def crossed(params: CrossoverParams, part: Part) -> CrossoverResult:
+    """Exponents, shares and map. They are of every γ, so that looking at another one takes no computing."""
+    return _crossed(replace(params, gamma=CrossoverParams.gamma), len(part.runs), part)
+
+
 @st.cache_resource(max_entries=64, show_spinner=False)
-def crossed(params: CrossoverParams, count: int, _part: Part) -> CrossoverResult:
-    """Exponents, shares and map of the first ``count`` runs."""
+def _crossed(params: CrossoverParams, count: int, _part: Part) -> CrossoverResult:
     return crossover.judge(params, _part)
 
 

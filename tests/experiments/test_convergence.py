@@ -20,8 +20,7 @@ SMALL = ConvergenceParams(sde="ornstein-uhlenbeck", levels=5, paths=32)
 @pytest.fixture(scope="module")
 def part() -> Part:
     """The default sweep, whole."""
-    sweep = ConvergenceParams().sweep()
-    return sweep.part([run for piece in sweep.pieces for run in sweep.run(piece)])
+    return ConvergenceParams().sweep().whole()
 
 
 @pytest.mark.parametrize("gamma", [1.0, 2.5, 4.0])

@@ -88,7 +88,7 @@ def test_what_is_stored_is_what_the_code_gives(folder: Path) -> None:
 def test_bands_and_exponents_can_be_made_again(folder: Path) -> None:
     part, sweep = build(folder), SMALL.sweep()
     for params in (SMALL, replace(SMALL, gamma=4.0, unit="evaluations")):
-        again, direct = judge(params, part), judge(params, sweep.part(run for runs in sweep for run in runs))
+        again, direct = judge(params, part), judge(params, sweep.whole())
         np.testing.assert_allclose(again.mlem.frontier, direct.mlem.frontier, rtol=1e-5)
         np.testing.assert_allclose(again.em.band, direct.em.band, rtol=1e-5)
         assert again.summary() == direct.summary()
