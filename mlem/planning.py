@@ -175,6 +175,7 @@ def _step_errors(sde: SDE) -> tuple[Float[np.ndarray, " sizes"], Float[np.ndarra
     return np.array(sizes), np.maximum.accumulate(errors[::-1])[::-1]
 
 
+@lru_cache(maxsize=64)
 def measure(sde: SDE, levels: Hierarchy, firing: str) -> ErrorModel:
     """The error model of ``levels`` for one kind of firing: bias and kicks against the finest level on the rough grid."""
     pilot, steps = trials(sde, FINE_GRIDS[0]), _rough_steps(sde)

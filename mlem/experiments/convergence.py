@@ -16,12 +16,13 @@ from mlem.errors import Estimate, rmse
 from mlem.experiments import fields
 from mlem.experiments.experiment import Experiment
 from mlem.experiments.params import Params, choice
+from mlem.experiments.plans import unpriced
 from mlem.experiments.result import Result, Row, unexported
 from mlem.frontier import UNITS, Envelope, Runs, breakeven, cautions, envelope, exponent, prices, speedup
 from mlem.march import Report
 from mlem.planning import ErrorModel
 from mlem.sweeps import FIRINGS, Part, Run, Sweep
-from mlem.synthetic import most_spectral_levels, spectral_hierarchy, spectral_twins, synthetic_hierarchy
+from mlem.synthetic import most_spectral_levels, spectral_hierarchy, spectral_twins
 
 TARGETS = 25
 _COARSEST_TARGET = 0.13
@@ -84,7 +85,7 @@ class ConvergenceParams(Params):
             special: dict[str, Any] = {"shaped_for": (self.gamma,), "together": False, "twins": twins}
         else:
             sde = mlem.problems.get(self.sde)
-            levels = synthetic_hierarchy(sde, gamma=1.0, levels=self.levels, residual=self.residual)
+            levels = unpriced(sde, self.levels, self.residual)
             special = {}
         return Sweep(sde, levels, firing=self.firing, paths=self.paths, seed=self.seed, **special)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import mlem
 from mlem.experiments.fields import GAMMAS
 from mlem.hierarchy import Hierarchy
-from mlem.planning import ErrorModel, EulerPlan, MultilevelPlan, measure, plan_euler, plan_multilevel
+from mlem.planning import EulerPlan, MultilevelPlan, measure, plan_euler, plan_multilevel
 from mlem.sde import SDE
 from mlem.synthetic import spectral_hierarchy, spectral_twins, synthetic_hierarchy
 
@@ -98,11 +98,8 @@ def plans(question: Question) -> Plans:
 def make_plans(question: Question) -> Plans:
     """Plans by pilot and trial. Raises Unreachable where the levels cannot meet the target."""
     sde, levels = question.problem(), question.quick_hierarchy()
-    model = (
-        _model(sde, levels, question.firing)
-        if question.sde == SPECTRAL
-        else _synthetic_model(sde, question.levels, question.residual, question.firing)
-    )
+    drifts = levels if question.sde == SPECTRAL else unpriced(sde, question.levels, question.residual)
+    model = measure(sde, drifts, question.firing)
     em = plan_euler(sde, levels, model, question.epsilon)
     paper = question.gamma if question.rule == "power-law" else None
     multilevel = plan_multilevel(sde, levels, model, question.epsilon, firing=question.firing, beside=em.steps, gamma=paper)
@@ -110,17 +107,8 @@ def make_plans(question: Question) -> Plans:
 
 
 @lru_cache(maxsize=64)
-def _model(sde: SDE, levels: Hierarchy, firing: str) -> ErrorModel:
-    return measure(sde, levels, firing)
-
-
-def _synthetic_model(sde: SDE, levels: int, residual: str, firing: str) -> ErrorModel:
-    """The measured error terms: they do not depend on γ, which only prices."""
-    return _model(sde, _unpriced(sde, levels, residual), firing)
-
-
-@lru_cache(maxsize=64)
-def _unpriced(sde: SDE, levels: int, residual: str) -> Hierarchy:
+def unpriced(sde: SDE, levels: int, residual: str) -> Hierarchy:
+    """Synthetic levels for what does not depend on γ, such as the terms of the error. Equal calls return the same object."""
     return synthetic_hierarchy(sde, gamma=1.0, levels=levels, residual=residual, seed=_HIERARCHY_SEED)
 
 

@@ -20,6 +20,7 @@ from mlem.errors import Estimate, bootstrap_means, rmse, squared_errors
 from mlem.experiments import fields
 from mlem.experiments.experiment import Experiment
 from mlem.experiments.params import Params, integer, number
+from mlem.experiments.plans import unpriced
 from mlem.experiments.result import Result, Row, to_json
 from mlem.fits import slopes
 from mlem.hierarchy import Hierarchy
@@ -29,7 +30,6 @@ from mlem.planning import ErrorModel, measure, reference, steps_at
 from mlem.probabilities import call_prices, water_filling
 from mlem.sde import SDE
 from mlem.solvers import euler_maruyama, multilevel_euler_maruyama
-from mlem.synthetic import synthetic_hierarchy
 
 GAMMAS = (1.0, 2.5, 4.0)
 """Below the kink, near the networks of the paper, and deep above it."""
@@ -113,7 +113,7 @@ def run(params: StepsParams, report: Report | None = None) -> StepsResult:
     """All step sizes for all γ. A run's error does not depend on γ but its best probabilities do, so each γ has its own."""
     sde = mlem.problems.get(params.sde)
     top = math.ceil(-math.log2(_BIAS_SHARE * params.epsilon))
-    levels = synthetic_hierarchy(sde, gamma=1.0, levels=top, residual=params.residual)
+    levels = unpriced(sde, top, params.residual)
     model = measure(sde, levels, params.firing)
     first = math.ceil(steps_at(model, _STEP_SHARE * params.epsilon))
     ground = _Ground(sde, levels, params, first)
