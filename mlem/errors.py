@@ -57,11 +57,11 @@ def bootstrap_means(
     units: Float[np.ndarray, "units *rest"], seed: int = 0, *, resamples: int = RESAMPLES
 ) -> Float[np.ndarray, "resamples *rest"]:
     """Means over resampled units (axis 0), the same resample for every column: points that share paths stay coupled."""
-    return np.tensordot(_resampled(len(units), seed, resamples), units, axes=1) / len(units)
+    return np.tensordot(resampled(len(units), seed, resamples), units, axes=1) / len(units)
 
 
 @lru_cache(maxsize=8)
-def _resampled(n: int, seed: int, resamples: int) -> Float[np.ndarray, "resamples n"]:
+def resampled(n: int, seed: int = 0, resamples: int = RESAMPLES) -> Float[np.ndarray, "resamples n"]:
     """How often each of ``n`` units is drawn in each resample."""
     return np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=resamples).astype(float)
 

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
+from mlem.experiments import diagnostics
 from mlem.experiments.hierarchy import EXPERIMENT, HierarchyParams, HierarchyResult
-from mlem.ui import figures, page
+from mlem.ui import diagnostics_figures, figures, page
 from mlem.ui import hierarchy_words as words
 from mlem.ui.boot import through_app
 from mlem.ui.chart import chart
@@ -49,4 +50,21 @@ st.markdown(words.lesson(params, result))
 with st.expander("The numbers, level by level", icon=":material/table:"):
     page.table(result.rows())
     st.caption(words.numbers(params, result))
+off = st.expander(
+    "Is anything off? Diagnostics by level", icon=":material/stethoscope:", key="hierarchy.off", on_change="rerun"
+)
+if off.open:
+    with off:
+        found: diagnostics.DiagnosticsResult = page.compute(diagnostics.EXPERIMENT, params)
+        st.markdown(words.diagnosis(found))
+        for caution in found.cautions:
+            st.warning(caution, icon=":material/warning:")
+        chart(
+            diagnostics_figures.by_level(found),
+            key="hierarchy.diagnostics",
+            alt=words.diagnostics_alt(found),
+            height=diagnostics_figures.HEIGHT,
+        )
+        page.table(words.diagnostics_rows(found))
+        st.caption(words.diagnostics_numbers(found))
 page.take_along(EXPERIMENT, params, result)

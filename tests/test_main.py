@@ -25,6 +25,7 @@ Capture = pytest.CaptureFixture[str]
 
 QUICK = {
     "hierarchy": ["--sde", "ornstein-uhlenbeck", "--levels", "2", "--paths", "16"],
+    "diagnostics": ["--sde", "ornstein-uhlenbeck", "--levels", "3", "--paths", "64"],
     "coin": ["--sde", "ornstein-uhlenbeck", "--levels", "2", "--draws", "50"],
     "race": ["--sde", "ornstein-uhlenbeck", "--levels", "5", "--epsilon", "0.1", "--paths", "16"],
 }

@@ -28,7 +28,7 @@ from mlem.synthetic import spectral_hierarchy, spectral_twins, synthetic_hierarc
 CURVE_POINTS = 201
 
 _HIERARCHY_SEED = 0
-_FIRST_SEED = 1_000_000  # of the paths: no path on which a level was calibrated
+_FIRST_SEED = 1_000_000
 _TIMES = 12  # at which drifts are compared; the horizon's middle is among them
 
 
@@ -135,7 +135,7 @@ def run(params: HierarchyParams, report: Report | None = None) -> HierarchyResul
     Raises NonFiniteStep where a run blows up.
     """
     tell = report or (lambda done: None)
-    levels, simulated, errors = _levels(params), _what_is_simulated(params), []
+    levels, simulated, errors = levels_of(params), _what_is_simulated(params), []
     for k in range(params.levels):
         tell((k + 1) / (params.levels + 2))
         errors.append(_errors(simulated, k))
@@ -161,13 +161,18 @@ def _what_is_simulated(params: HierarchyParams) -> HierarchyParams:
     return dataclasses.replace(params, gamma=HierarchyParams.gamma)
 
 
-def _levels(params: HierarchyParams) -> Hierarchy:
-    """The levels. Spectral ones without their work, which a measurement on many paths need not take."""
+def levels_of(params: HierarchyParams) -> Hierarchy:
+    """The levels that are measured. Spectral ones without their work, which a measurement on many paths need not take."""
     if params.kind == "spectral":
         return _spectral_levels(params.gamma, params.levels)
     return synthetic_hierarchy(
         mlem.problems.get(params.sde), gamma=params.gamma, levels=params.levels, residual=params.residual, seed=_HIERARCHY_SEED
     )
+
+
+def path_seed(params: HierarchyParams) -> int:
+    """The seed of the paths, none of which a level was calibrated on."""
+    return _FIRST_SEED + params.seed
 
 
 @lru_cache(maxsize=16)
@@ -178,8 +183,8 @@ def _spectral_levels(gamma: float, levels: int) -> Hierarchy:
 @lru_cache(maxsize=8)
 def _paths(simulated: HierarchyParams) -> tuple[BrownianPath, Tensor, Solution]:
     """The noise, the initial states, and Euler–Maruyama with f itself, saved at ``_TIMES`` equally spaced steps."""
-    sde = _levels(simulated).sde
-    path = BrownianPath(simulated.paths, sde.shape, sde.resolution, sde.horizon, _FIRST_SEED + simulated.seed)
+    sde = levels_of(simulated).sde
+    path = BrownianPath(simulated.paths, sde.shape, sde.resolution, sde.horizon, path_seed(simulated))
     initial = sde.initial(simulated.paths, path.seed)
     save = [path.steps * m // _TIMES for m in range(_TIMES)]
     return path, initial, euler_maruyama(sde, sde.drift, steps=path.steps, path=path, initial=initial, save=save)
@@ -188,7 +193,7 @@ def _paths(simulated: HierarchyParams) -> tuple[BrownianPath, Tensor, Solution]:
 @lru_cache(maxsize=128)
 def _errors(simulated: HierarchyParams, k: int) -> tuple[Float[np.ndarray, " paths"], Float[np.ndarray, " paths"]]:
     """Squared errors of each path: of its end when f^k (k from 0) replaces f, and of the drift along it, averaged over time."""
-    levels = _levels(simulated)
+    levels = levels_of(simulated)
     sde, drift = levels.sde, levels[k].drift
     path, initial, exact = _paths(simulated)
     end = euler_maruyama(sde, drift, steps=path.steps, path=path, initial=initial).final
@@ -200,7 +205,7 @@ def _errors(simulated: HierarchyParams, k: int) -> tuple[Float[np.ndarray, " pat
 
 def _curves(simulated: HierarchyParams) -> Curves:
     """f and its levels over the range of the paths at mid-horizon."""
-    levels = _levels(simulated)
+    levels = levels_of(simulated)
     sde, (path, _, exact) = levels.sde, _paths(simulated)
     assert exact.states is not None
     states, coordinate = exact.states[_TIMES // 2].flatten(1), sde.view[0]

@@ -78,7 +78,7 @@ def cost_of_accuracy(result: HierarchyResult, asked: float) -> go.Figure:
     side = 1 if np.log(drift / path).mean() > 0 else -1  # of the path errors, on which the drift errors are
     x_range, y_range = _padded(np.log10(np.concatenate([path, drift])), 0.25, least=1.2), _padded(np.log10(cost), 0.12)
     decade = min(_COST_PANEL[0] / (x_range[1] - x_range[0]), _COST_PANEL[1] / (y_range[1] - y_range[0]))  # CSS pixels, about
-    x_ticks, y_ticks = _log_ticks(_COST_PANEL[0] / decade, places=4), _log_ticks(_COST_PANEL[1] / decade, places=8)
+    x_ticks, y_ticks = log_ticks(_COST_PANEL[0] / decade, places=4), log_ticks(_COST_PANEL[1] / decade, places=8)
 
     figure = go.Figure()
     _add_levels(figure, levels, cost, "middle left" if side > 0 else "middle right")
@@ -263,7 +263,7 @@ def running_mean(result: CoinResult) -> go.Figure:
     if draws > 1:
         notes.append(_corner("shaded: 95 % of such means", ink("mlem_text"), 0))
     ends = [(float(glass.running[-1]), "mean", ink("mlem_text")), (exact, _level(count), ink("reference"))]
-    ticks = _log_ticks(decades, places=6)
+    ticks = log_ticks(decades, places=6)
     return figure.update_layout(
         margin=margin,
         showlegend=False,
@@ -382,7 +382,7 @@ def _corner(text: str, colour: str, top: int) -> dict[str, Any]:
     return {"text": text, "x": 1, "y": top, **_PAPER, **anchor, "font": {"color": colour}}
 
 
-def _log_ticks(decades: float, places: int) -> dict[str, Any]:
+def log_ticks(decades: float, places: int) -> dict[str, Any]:
     """At whole powers of ten, at most about ``places`` in view; in a short view also at 2 and 5 times these."""
     step, mantissas = max(1, math.ceil(decades / places)), (1, 2, 5) if decades < _SHORT else (1,)
     values = [mantissa * 10.0**power for power in range(-step * 12, step * 12 + 1, step) for mantissa in mantissas]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 
 import mlem
+from mlem.experiments.diagnostics import DiagnosticsResult
 from mlem.experiments.hierarchy import HierarchyParams, HierarchyResult
+from mlem.experiments.result import Row
 from mlem.ui.words import digits, estimate, level_name, whole
 
 _CLOSE = 0.15  # difference of exponents that is not worth a word
@@ -86,3 +88,57 @@ def numbers(params: HierarchyParams, result: HierarchyResult) -> str:
     shown = mlem.problems.get(params.sde).shape
     along = " The curves follow one coordinate, the others at their mean." if math.prod(shown) > 1 else ""
     return f"{paths} Cost in model units, 2^(γk) for level k: γ prices the levels and changes no path.{along}"
+
+
+def diagnosis(result: DiagnosticsResult) -> str:
+    """Whether anything is off, and which levels make ML-EM's bill."""
+    count = len(result.cautions)
+    verdict = f"**{'One thing is' if count == 1 else f'{count} things are'} off.**" if count else "**Nothing is off.**"
+    if result.beta is None or result.gamma is None:
+        return f"{verdict} Exponents take three levels or more."
+    beta, gamma = result.beta.value, result.gamma.value
+    fits = (
+        "From level to level the mean square of the correction $f^k - f^{k-1}$ falls by $2^\\beta$, β = "
+        f"{estimate(result.beta)}, and the cost grows by $2^\\gamma$, γ = {estimate(result.gamma)}."
+    )
+    if abs(beta - gamma) < _CLOSE:
+        return f"{verdict} {fits} The two are nearly alike: every level has a like share in ML-EM’s bill."
+    if beta > gamma:
+        return f"{verdict} {fits} β is the larger one: the cheap levels make ML-EM’s bill."
+    return f"{verdict} {fits} γ is the larger one: the dear levels make ML-EM’s bill."
+
+
+def diagnostics_alt(result: DiagnosticsResult) -> str:
+    """The text alternative of the diagnostics by level."""
+    first, last = result.levels[0], result.levels[-1]
+    return (
+        f"By level, on a logarithmic axis: from f¹ to {level_name(last.level)} the mean square of the correction goes from "
+        f"{digits(first.variance.value)} to {digits(last.variance.value)}, and the cost grows "
+        f"{digits(last.cost / first.cost)}-fold."
+    )
+
+
+def diagnostics_rows(result: DiagnosticsResult) -> list[Row]:
+    """The table of the diagnostics, in words."""
+    return [
+        {
+            "level": level_name(d.level),
+            "mean": estimate(d.mean),
+            "mean square v": estimate(d.variance),
+            "kurtosis": "all alike" if math.isnan(d.kurtosis) else digits(d.kurtosis),
+            "cost c": digits(d.cost),
+            "v × c": digits(d.product),
+            "consistency": f"{digits(d.consistency)}, {'fine' if d.consistency <= 1 else 'too large'}",
+        }
+        for d in result.levels
+    ]
+
+
+def diagnostics_numbers(result: DiagnosticsResult) -> str:
+    """How the diagnostics were got, and what is right."""
+    return (
+        "After Giles: what the correction $f^k - f^{k-1}$ of each level is along paths, of f¹ itself; from three independent "
+        f"sets of {whole(result.paths)} paths, with 95 % intervals. **Mean**: what is left of it on average over paths. "
+        "**Kurtosis**: 3 for a normal law; above 100 a few rare values decide. **Consistency**: whether $f^k$ and $f^{k-1}$, "
+        "each measured alone, differ by what their correction says; less than 1 is right."
+    )

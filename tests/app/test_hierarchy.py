@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from mlem.experiments.diagnostics import run as run_diagnostics
 from mlem.experiments.fields import KINDS
 from mlem.experiments.hierarchy import HierarchyParams, run
 from mlem.problems import names
+from mlem.ui.hierarchy_words import diagnosis, diagnostics_alt
 from mlem.ui.words import digits
 from tests.app.conftest import Visit
 from tests.app.pages import alternatives, link, prose
@@ -104,3 +106,26 @@ def test_a_control_that_makes_the_others_impossible_mends_them(visit: Visit) -> 
     assert not app.exception
     assert any(message.value.startswith("Levels takes an integer") for message in app.info)
     assert app.slider(key="hierarchy.levels").value == app.session_state["hierarchy.params"].levels == 4
+
+
+def test_diagnostics_are_made_when_they_are_looked_at(visit: Visit) -> None:
+    app = visit("hierarchy", {"sde": "lorenz"})
+    assert not app.warning
+    app.session_state["hierarchy.off"] = True
+    app.run()
+    assert not app.exception
+    found = run_diagnostics(HierarchyParams(sde="lorenz"))
+    assert [warning.value for warning in app.warning] == list(found.cautions)
+    assert alternatives(app)["hierarchy.diagnostics"] == diagnostics_alt(found)
+    assert diagnosis(found) in prose(app)
+    app.select_slider(key="hierarchy.gamma").set_value(1.0).run()
+    assert diagnosis(run_diagnostics(HierarchyParams(sde="lorenz", gamma=1.0))) in prose(app)
+
+
+@pytest.mark.parametrize("levels", ["1", "2", "10"])
+def test_any_number_of_levels_has_diagnostics(visit: Visit, levels: str) -> None:
+    app = visit("hierarchy", {"levels": levels, "paths": "16", "sde": "ornstein-uhlenbeck"})
+    app.session_state["hierarchy.off"] = True
+    app.run()
+    assert not app.exception
+    assert "hierarchy.diagnostics" in alternatives(app)

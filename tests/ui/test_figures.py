@@ -233,7 +233,7 @@ def test_labels_are_pushed_apart_and_no_further(places: list[float]) -> None:
     ],
 )
 def test_ticks_are_readable(decades: float, places: int, some: set[str]) -> None:
-    ticks = figures._log_ticks(decades, places)
+    ticks = figures.log_ticks(decades, places)
     assert some <= set(ticks["ticktext"])
     assert len(ticks["tickvals"]) == len(ticks["ticktext"])
     inside = [value for value in ticks["tickvals"] if 1 <= value < 10**decades]
