@@ -1,0 +1,28 @@
+"""The devices that networks run on."""
+
+from __future__ import annotations
+
+import platform
+
+import torch
+
+from mlem.checks import check_choice
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def device_of(choice: str) -> torch.device:
+    """The device of a choice among :data:`DEVICES`; "auto" is CUDA where there is one. Raises ValueError where there is not."""
+    check_choice("device", choice, DEVICES)
+    there = torch.cuda.is_available()
+    if choice == "cuda" and not there:
+        raise ValueError("device takes auto or cpu where PyTorch sees no CUDA device, got cuda")
+    return torch.device("cuda" if there and choice != "cpu" else "cpu")
+
+
+def in_words(device: torch.device) -> str:
+    """A device as tables name it: the card, or the kind of processor and its threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{platform.machine()} CPU, {threads} thread{'s' if threads > 1 else ''}"
