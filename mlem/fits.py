@@ -16,8 +16,8 @@ def cost_exponent(squared: Float[np.ndarray, "units points"], costs: Float[np.nd
     ``squared`` holds the squared error of each path (of each group of paths, where these share coins) at each point, and a
     point's error is the root of its mean; ``costs`` are positive, in any unit. The 95 % interval comes from resampling paths,
     the same for all points: points that share paths go up and down together, so that residuals of the regression say little.
-    Raises ValueError for fewer than two points, errors that are negative, not finite, all 0 or all equal, or costs that are not
-    positive.
+    Raises ValueError for fewer than two points, errors that are negative, not finite, all 0 or all equal, or costs that are
+    not positive.
     """
     squared, costs = np.asarray(squared, dtype=float), np.asarray(costs, dtype=float)
     _check(squared, costs)
@@ -25,6 +25,46 @@ def cost_exponent(squared: Float[np.ndarray, "units points"], costs: Float[np.nd
     value, *resampled = slopes(-0.5 * np.log(means), np.log(costs))
     low, high = np.quantile(resampled, [0.025, 0.975])
     return Estimate(float(value), float(low), float(high))
+
+
+def exponent_with_floor(
+    costs: Float[np.ndarray, " levels"],
+    losses: Float[np.ndarray, " levels"],
+    standard_errors: Float[np.ndarray, " levels"],
+    *,
+    resamples: int = 200,
+    seed: int = 0,
+) -> Estimate | None:
+    """γ from losses that fall to a floor: L_k = L_∞ + a c_k^(−2/γ), since L_k − L_∞ = e_k² (method, section 6).
+
+    The 95 % interval comes from losses drawn anew with their standard errors, as if levels were independent: pictures that are
+    shared make it too wide rather than too narrow. None where the losses show no such law. Raises ValueError for fewer than
+    four levels.
+    """
+    if len(costs) < 4:
+        raise ValueError(f"a power law with a floor takes at least four levels, got {len(costs)}")
+    random = np.random.default_rng(seed)
+    drawn = losses + standard_errors * random.standard_normal((resamples, len(losses)))
+    found = [_gamma_above_floor(np.log(costs), row) for row in (losses, *drawn)]
+    if found[0] is None:
+        return None
+    low, high = np.quantile([value for value in found if value is not None], [0.025, 0.975])
+    return Estimate(found[0], float(low), float(high))
+
+
+def _gamma_above_floor(log_costs: Float[np.ndarray, " levels"], losses: Float[np.ndarray, " levels"]) -> float | None:
+    """For each floor the law is a straight line in log–log: the floor whose line fits best, if it lies inside the range."""
+    span = float(losses.max() - losses.min())
+
+    def line(floor: float) -> tuple[float, float]:
+        y = np.log(losses - floor)
+        slope, cut = np.polyfit(log_costs, y, 1)
+        return float(np.square(losses - floor - np.exp(cut + slope * log_costs)).sum()), float(slope)
+
+    floors = float(losses.min()) - span * np.geomspace(1e-3, 10.0, 200)
+    best = int(np.argmin([line(floor)[0] for floor in floors]))
+    slope = line(floors[best])[1]
+    return -2.0 / slope if slope < 0 and best < len(floors) - 1 else None
 
 
 def slopes(x: Float[np.ndarray, "*rows points"], y: Float[np.ndarray, "*others points"]) -> Float[np.ndarray, " fits"]:

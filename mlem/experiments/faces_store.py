@@ -1,0 +1,176 @@
+"""The measurement of a ladder of networks: made in groups of pictures, kept in one file with the package.
+
+``python -m mlem store-faces`` makes those in ``STORED``. What the shipped ladder's weights have already given is kept.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from mlem.images.checkpoint import SHIPPED, Ladder, NetworkLevel, load_ladder
+from mlem.images.pilot import Effects, measure_effects
+from mlem.images.process import levels_of
+from mlem.images.sweep import GROUP, Group, Piece, seconds_of, sweep
+from mlem.march import Report
+
+if TYPE_CHECKING:
+    from mlem.experiments.faces import FacesParams
+
+FOLDER = Path(__file__).with_name("faces")
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """All runs of one process on one ladder, known by the hashes of its weights: per piece distinct evaluations (P, K) and
+    squared errors (pictures, P); the ``bias`` (pictures, K) of each level; FLOPs, parameters, pictures seen in training,
+    held-out loss with its standard error and seconds of one evaluation by level; and what the pilot found."""
+
+    process: str
+    hashes: tuple[str, ...]
+    device: str
+    pieces: tuple[Piece, ...]
+    evaluations: Float[np.ndarray, "pieces levels"]
+    squared: Float[np.ndarray, "pictures pieces"]
+    bias: Float[np.ndarray, "pictures levels"]
+    flops: Float[np.ndarray, " levels"]
+    parameters: Float[np.ndarray, " levels"]
+    images: Float[np.ndarray, " levels"]
+    held_out: Float[np.ndarray, "levels 2"]
+    seconds: Float[np.ndarray, " levels"]
+    effects: Effects
+
+
+@lru_cache(maxsize=1)
+def shipped() -> Ladder:
+    """The ladder inside the package."""
+    return load_ladder(SHIPPED)
+
+
+def load(params: FacesParams, folder: Path = FOLDER) -> Measured | None:
+    """The stored measurement for ``params``, if there is one of this ladder."""
+    file = folder / f"{_name(params)}.npz"
+    return _load(file) if file.is_file() else None
+
+
+def measure(params: FacesParams, report: Report | None = None) -> Measured:
+    """The whole measurement of the shipped ladder."""
+    groups = list[Group]()
+    for done, group in _groups(params, effects := _effects(params)):
+        groups.append(group)
+        if report:
+            report(done)
+    return _joined(params, effects, groups)
+
+
+def rebuild(all_params: Sequence[FacesParams], folder: Path = FOLDER) -> Iterator[float]:
+    """Makes and writes what is not stored, telling the fraction done."""
+    folder.mkdir(exist_ok=True)
+    for n, params in enumerate(all_params):
+        hashes = tuple(level.sha256 for level in shipped().levels)
+        found = load(params, folder)
+        if found is None or found.hashes != hashes:
+            groups = list[Group]()
+            for done, group in _groups(params, effects := _effects(params)):
+                groups.append(group)
+                _write(folder / f"{_name(params)}.npz", _joined(params, effects, groups))
+                yield (n + done) / len(all_params)
+    yield 1.0
+
+
+def _effects(params: FacesParams) -> Effects:
+    return measure_effects(levels_of(shipped(), params.process, precision=params.precision))
+
+
+def _groups(params: FacesParams, effects: Effects) -> Iterator[tuple[float, Group]]:
+    for first in range(0, params.pictures, GROUP):
+        group = sweep(shipped(), params.process, effects, first=first, seed=params.seed, precision=params.precision)
+        yield (first + GROUP) / params.pictures, group
+
+
+def _joined(params: FacesParams, effects: Effects, groups: Sequence[Group]) -> Measured:
+    """Only pieces that every group finished."""
+    levels = shipped().levels
+    everywhere = set.intersection(*({run.piece for run in group.runs} for group in groups))
+    by_group = [[run for run in group.runs if run.piece in everywhere] for group in groups]
+    return Measured(
+        process=params.process,
+        hashes=tuple(level.sha256 for level in levels),
+        device=device_name(),
+        pieces=tuple(run.piece for run in by_group[0]),
+        evaluations=np.mean([[run.evaluations for run in runs] for runs in by_group], axis=0),
+        squared=np.concatenate([np.stack([run.squared for run in runs], axis=1) for runs in by_group]),
+        bias=np.concatenate([group.bias for group in groups]),
+        flops=np.array([float(level.flops) for level in levels]),
+        parameters=np.array([float(level.parameters) for level in levels]),
+        images=np.array([float(level.training.images) if level.training else 0.0 for level in levels]),
+        held_out=np.array([_mean_loss(level) for level in levels]),
+        seconds=seconds_of(shipped(), precision=params.precision),
+        effects=effects,
+    )
+
+
+def _mean_loss(level: NetworkLevel) -> tuple[float, float]:
+    """Mean over noise levels of the held-out loss, and its standard error; NaN where the training told none."""
+    if level.training is None or not level.training.held_out:
+        return math.nan, math.nan
+    losses = np.array(level.training.held_out)
+    return float(losses[:, 1].mean()), float(np.sqrt(np.square(losses[:, 2]).sum()) / len(losses))
+
+
+def device_name() -> str:
+    """The processor that seconds were measured on, and its threads."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    model = platform.processor() or platform.machine()
+    if (info := Path("/proc/cpuinfo")).is_file():
+        lines = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        model = lines[0] if lines else model
+    return f"{model}, {torch.get_num_threads()} threads"
+
+
+def _name(params: FacesParams) -> str:
+    return f"{params.process}-{params.pictures}-{params.precision}-{params.seed}"
+
+
+def _write(file: Path, measured: Measured) -> None:
+    """All at once or not at all."""
+    arrays: dict[str, Any] = {
+        field.name: np.asarray(getattr(measured, field.name))
+        for field in fields(Measured)
+        if field.name not in ("pieces", "effects", "squared")
+    }
+    arrays |= {f"effects.{field.name}": getattr(measured.effects, field.name) for field in fields(Effects)}
+    arrays |= {
+        f"pieces.{field.name}": np.array([getattr(piece, field.name) for piece in measured.pieces]) for field in fields(Piece)
+    }
+    arrays["squared"] = measured.squared.astype(np.float32)
+    with (whole := file.with_suffix(".writing")).open("wb") as target:
+        np.savez_compressed(target, **arrays)
+    whole.replace(file)
+
+
+@lru_cache(maxsize=4)
+def _load(file: Path) -> Measured:
+    with np.load(file, allow_pickle=False) as stored:
+        data: dict[str, Any] = {name: stored[name] for name in stored.files}
+    columns = [data[f"pieces.{field.name}"].tolist() for field in fields(Piece)]
+    special = {
+        "process": str(data["process"]),
+        "hashes": tuple(data["hashes"].tolist()),
+        "device": str(data["device"]),
+        "pieces": tuple(Piece(*values) for values in zip(*columns, strict=True)),
+        "squared": data["squared"].astype(np.float64),
+        "effects": Effects(*(data[f"effects.{field.name}"] for field in fields(Effects))),
+    }
+    plain = {field.name: data[field.name] for field in fields(Measured) if field.name not in special}
+    return Measured(**special, **plain)

@@ -1,0 +1,238 @@
+"""Sample: faces forming under EM with the largest network, under ML-EM with the whole ladder, and under a fine reference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from mlem.brownian import BrownianPath
+from mlem.errors import Estimate, rmse, squared_errors
+from mlem.experiments import fields
+from mlem.experiments.experiment import Experiment
+from mlem.experiments.faces import FacesParams
+from mlem.experiments.faces_store import load, shipped
+from mlem.experiments.params import Params, choice, integer, number
+from mlem.experiments.result import Result, Row, unexported
+from mlem.firing import calls_of_first_path
+from mlem.images.data import to_bytes
+from mlem.images.pilot import Effects, along_time, measure_effects, power_law_at
+from mlem.images.process import PRECISIONS, PROCESSES, levels_of
+from mlem.images.sweep import PAPER_GAMMA
+from mlem.march import Report, Solution
+from mlem.solvers import euler_maruyama, multilevel_euler_maruyama
+
+GRID = 768
+"""Steps of the reference, and of the noise that all share; steps of both methods divide it."""
+
+STEPS = (24, 32, 48, 64, 96, 128, 192, 256, 384)
+
+FRAMES = 32
+
+METHODS = ("mlem", "em", "reference")
+"""In the order in which they are computed: the quickest first."""
+
+
+@dataclass(frozen=True)
+class SampleParams(Params):
+    """What is drawn, and how much ML-EM may spend on it."""
+
+    process: str = choice(
+        "sde", choices=PROCESSES, label="Process", help="The reverse SDE, or its probability-flow ODE without noise on the way."
+    )
+    steps: int = integer(
+        192, low=16, high=GRID // 2, offered=STEPS, label="ML-EM's steps", help="Each evaluates at least the smallest network."
+    )
+    budget: float = number(
+        40.0,
+        low=1.0,
+        high=2000.0,
+        offered=(10.0, 20.0, 40.0, 80.0, 160.0),
+        label="Budget",
+        help="GFLOP per picture that ML-EM plans to spend. One evaluation of the largest network takes about 2.5.",
+    )
+    firing: str = choice(
+        "systematic",
+        choices={kind: fields.FIRINGS[kind] for kind in ("systematic", "bernoulli")},
+        label="Firing",
+        help="Even calls with p_k(t) from the pilot, or coins with the paper's rule.",
+    )
+    em_steps: int = integer(
+        64, low=16, high=GRID // 2, offered=STEPS, label="EM's steps", help="Each evaluates the largest network."
+    )
+    pictures: int = integer(8, low=1, high=32, offered=(4, 8), label="Pictures", help="Each has noise of its own.")
+    precision: str = choice(
+        "bfloat16", choices=PRECISIONS, label="Precision", help="In which the larger networks compute; states stay in single."
+    )
+    seed: int = fields.seed("Of the pictures, the noise on the way and the calls.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("steps", "em_steps"):
+            if GRID % getattr(self, name):
+                raise ValueError(
+                    f"{name} takes a divisor of {GRID}, got {getattr(self, name)}: try {_divisor(getattr(self, name))}"
+                )
+
+    @classmethod
+    def mend(cls, values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """Takes the nearest numbers of steps that divide the noise."""
+        notices, values = list[str](), dict(values)
+        for name in ("steps", "em_steps"):
+            if GRID % (asked := values.get(name, getattr(cls, name))):
+                values[name] = _divisor(asked)
+                notices.append(f"{name} takes a divisor of {GRID}, got {asked}. It is now {values[name]}.")
+        return values, notices
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What one method drew: frames (FRAMES + 1, pictures, size, size, 3) as bytes, the end of each path, calls of each level by
+    step (of the first picture; EM calls the largest only), distinct evaluations per picture with what was expected and how far
+    off that is, and what it cost."""
+
+    method: str
+    steps: int
+    frames: UInt8[np.ndarray, "frames pictures size size 3"]
+    final: Float[Tensor, "pictures 3 size size"]
+    calls: Float[np.ndarray, "steps levels"]
+    evaluations: tuple[float, ...]
+    expected: tuple[float, ...]
+    z: tuple[float, ...]
+    cost: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A method against the reference: mean square error over pixels with its interval over pictures, and of each picture."""
+
+    steps: int
+    evaluations: tuple[float, ...]
+    expected: tuple[float, ...]
+    z: tuple[float, ...]
+    cost: float
+    seconds: float
+    mse: Estimate
+    mse_by_picture: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class SampleResult(Result):
+    """Both methods on the same noise; costs in GFLOP per picture."""
+
+    em: Outcome
+    mlem: Outcome
+    saving: float
+    saving_in_seconds: float
+    reference: str
+    drawn: dict[str, Drawn] = unexported()  # noqa: RUF009  # a field, not a value
+
+    def rows(self) -> list[Row]:
+        """One line per method and level."""
+        rows = list[Row]()
+        for name, side in (("EM", self.em), ("ML-EM", self.mlem)):
+            for k, (n, e, z) in enumerate(zip(side.evaluations, side.expected, side.z, strict=True), start=1):
+                calls: Row = {"method": name, "level": k, "steps": side.steps, "evaluations": n, "expected": e, "z": z}
+                mse: Row = {"mse": side.mse.value, "mse low": side.mse.low, "mse high": side.mse.high}
+                rows.append(calls | mse | {"GFLOP": side.cost, "seconds": side.seconds})
+        return rows
+
+    def summary(self) -> str:
+        """Both errors and bills."""
+        return (
+            f"ML-EM: MSE {self.mlem.mse.value:.3g} ({self.mlem.mse.low:.3g} to {self.mlem.mse.high:.3g}) for "
+            f"{self.mlem.cost:.3g} GFLOP and {self.mlem.seconds:.3g} s a picture. EM with the largest network: MSE "
+            f"{self.em.mse.value:.3g} ({self.em.mse.low:.3g} to {self.em.mse.high:.3g}) for {self.em.cost:.3g} GFLOP and "
+            f"{self.em.seconds:.3g} s. Reference: {self.reference}."
+        )
+
+
+def run(params: SampleParams, report: Report | None = None) -> SampleResult:
+    """Draws by all three and judges them."""
+    return judge({method: draw(params, method, report) for method in METHODS})
+
+
+def draw(params: SampleParams, method: str, report: Report | None = None) -> Drawn:
+    """The pictures of one of ``METHODS``. Picture i does not depend on how many are drawn."""
+    levels = levels_of(shipped(), params.process, precision=params.precision)
+    sde = levels.sde
+    path = BrownianPath(params.pictures, sde.shape, GRID, sde.horizon, params.seed, dtype=torch.float32)
+    steps = {"mlem": params.steps, "em": params.em_steps, "reference": GRID}[method]
+    shown = [round(x) for x in np.linspace(0, steps, FRAMES + 1)]
+    solve: Callable[..., Solution] = partial(euler_maruyama, sde, levels[-1])
+    calls = np.zeros((steps, len(levels)))
+    calls[:, -1] = 1.0
+    if method == "mlem":
+        p = probabilities(params, levels.costs)
+        solve = partial(multilevel_euler_maruyama, sde, levels, p, firing=params.firing, draws="shared", seed=params.seed)
+        table = p if p.ndim == 2 else p.expand(steps, -1)
+        calls = calls_of_first_path(params.firing, table.unsqueeze(-1), steps=steps, fine=GRID, seed=params.seed).numpy()
+    initial = sde.initial(params.pictures, params.seed, dtype=torch.float32)
+    done = solve(steps=steps, path=path, initial=initial, save=sorted(set(shown)), report=report)
+    assert done.states is not None
+    place = {n: i for i, n in enumerate(done.saved)}
+    frames = to_bytes(done.states[[place[n] for n in shown]]).permute(0, 1, 3, 4, 2).numpy()
+    own = method == "mlem"
+    return Drawn(
+        method=method,
+        steps=steps,
+        frames=frames,
+        final=done.final,
+        calls=calls,
+        evaluations=tuple(done.evaluations.tolist()) if own else (0.0,) * (len(levels) - 1) + (float(steps),),
+        expected=tuple(done.ledger.expected.tolist()) if own else (0.0,) * (len(levels) - 1) + (float(steps),),
+        z=tuple(done.ledger.z.tolist()) if own else (0.0,) * len(levels),
+        cost=done.cost,
+        seconds=done.seconds / params.pictures,
+    )
+
+
+def probabilities(params: SampleParams, costs: Float[np.ndarray, " levels"]) -> Tensor:
+    """p_k(t) from the pilot for even calls; for coins the paper's rule with its γ."""
+    if params.firing == "bernoulli":
+        most = params.steps * float(costs[-1])
+        return power_law_at(costs, PAPER_GAMMA, steps=params.steps, cost=min(params.budget, 0.999 * most))
+    return along_time(effects(params), costs, steps=params.steps, cost=params.budget, firing=params.firing)
+
+
+def effects(params: SampleParams) -> Effects:
+    """The pilot of the stored measurement, or one made now."""
+    measured = load(FacesParams(process=params.process))
+    return measured.effects if measured else measure_effects(levels_of(shipped(), params.process, precision=params.precision))
+
+
+def judge(drawn: dict[str, Drawn]) -> SampleResult:
+    """Errors against the reference."""
+    em, mlem = (_outcome(drawn[name], drawn["reference"]) for name in ("em", "mlem"))
+    return SampleResult(
+        em=em,
+        mlem=mlem,
+        saving=em.cost / mlem.cost,
+        saving_in_seconds=em.seconds / mlem.seconds,
+        reference=f"EM with the largest network, {GRID} steps on the same noise",
+        drawn=drawn,
+    )
+
+
+def _outcome(side: Drawn, reference: Drawn) -> Outcome:
+    squared = squared_errors(side.final, reference.final)
+    root = rmse(squared)
+    mse = Estimate(root.value**2, root.low**2, root.high**2)
+    same = {name: getattr(side, name) for name in ("steps", "evaluations", "expected", "z", "cost", "seconds")}
+    return Outcome(**same, mse=mse, mse_by_picture=tuple(squared.tolist()))
+
+
+def _divisor(wanted: int) -> int:
+    divisors = [n for n in range(16, GRID // 2 + 1) if GRID % n == 0]
+    return min(divisors, key=lambda n: abs(math.log(n / max(wanted, 1))))
+
+
+EXPERIMENT = Experiment("sample", "Faces under EM and ML-EM on the same noise.", SampleParams, run)

@@ -1,0 +1,127 @@
+"""Where along a path calls are worth their price: a short pilot run on the networks themselves, and p_k(t) from it.
+
+A kick of level k at time t moves the end point by the *effect* E‖J(f^k − f^{k−1})‖², J being the sensitivity of the end to
+where the path is at t. Networks' corrections vary by orders of magnitude along t, and so do the calls that they deserve.
+
+The exponent. Let calls be spread evenly with density ρ(t), so that a correction is held over a gap 1/ρ. If it forgets itself
+within a gap, as coins do, each gap errs by effect/ρ² and all of them by ∫ effect/ρ: r = 1. If it wanders like a Brownian path,
+they err by ∫ effect/ρ²: r = 2. If it varies smoothly, by ∫ effect/ρ³: r = 3. At a given cost ∫ cρ the best density is
+(effect/c)^(1/(r + 1)): a square root for coins, a fourth root for even calls of smooth corrections [derived here].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.optimize import brentq
+from torch import Tensor
+
+from mlem.brownian import BrownianPath
+from mlem.hierarchy import Hierarchy
+from mlem.images.process import RESOLUTION
+from mlem.march import Report
+from mlem.probabilities import call_prices, water_filling
+from mlem.sde import SDE, Drift
+from mlem.solvers import euler_maruyama, step
+
+ORDERS = {"bernoulli": 1, "nested": 1, "systematic": 3}
+"""r by firing: even calls see smooth corrections."""
+
+_TIMES = 12
+_PICTURES = 4
+_KICK = 0.02  # of a pixel's range: well above rounding, well below what is not linear any more
+_PILOT_SEED = 20_260_324  # not of the pictures that are judged
+_LEAST = 1e-30
+
+
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """At ``times`` (M,): mean squares ``variance`` (M, K) of the corrections, and ``effect`` (M, K) of them on the end."""
+
+    times: Float[np.ndarray, " times"]
+    variance: Float[np.ndarray, "times levels"]
+    effect: Float[np.ndarray, "times levels"]
+
+
+@torch.no_grad()
+def measure_effects(levels: Hierarchy, *, report: Report | None = None) -> Effects:
+    """Effects of all corrections along paths of the finest level. What a kick becomes is followed with the second finest, which
+    costs a fraction and knows as well what a picture looks like."""
+    sde, steps = levels.sde, RESOLUTION
+    path = BrownianPath(_PICTURES, sde.shape, steps, sde.horizon, _PILOT_SEED, dtype=torch.float32)
+    initial = sde.initial(_PICTURES, _PILOT_SEED, dtype=torch.float32)
+    at = [int((m + 0.5) * steps / _TIMES) for m in range(_TIMES)]
+    run = euler_maruyama(sde, levels[-1], steps=steps, path=path, initial=initial, save=at)
+    assert run.states is not None
+    follow = levels[max(0, len(levels) - 2)].drift
+    variance, effect = [], []
+    for m, (n, y) in enumerate(zip(at, run.states, strict=True)):
+        drifts = torch.stack([level.drift(y, n * sde.horizon / steps) for level in levels])
+        corrections = torch.cat([drifts[:1], drifts.diff(dim=0)])
+        variance.append(corrections.square().flatten(1).mean(1).double().numpy())
+        scale = _KICK / corrections.square().flatten(1).mean(1).sqrt().clamp(min=_LEAST)
+        kicked = y + corrections * scale.view(-1, 1, 1, 1, 1)
+        ends = _follow(sde, follow, torch.cat([y.unsqueeze(0), kicked]), path, n)
+        moved = (ends[1:] - ends[0]).square().flatten(1).mean(1) / scale.square()
+        effect.append(moved.double().numpy())
+        if report:
+            report((m + 1) / _TIMES)
+    return Effects(np.array(at) * sde.horizon / steps, np.stack(variance), np.stack(effect))
+
+
+def _follow(sde: SDE, drift: Drift, copies: Float[Tensor, "copies batch *shape"], path: BrownianPath, start: int) -> Tensor:
+    """Where copies of the paths, all with the same noise, end when they go on from step ``start``."""
+    count, h = len(copies), sde.horizon / path.steps
+    y = copies.flatten(0, 1)
+    noise = [torch.zeros(1)] * path.steps if sde.is_ode else path.stream(path.steps)
+    for n, dW in enumerate(noise):
+        if n >= start:
+            y = step(y, drift(y, n * h), h, sde.noise(n * h), dW if sde.is_ode else dW.repeat(count, 1, 1, 1))
+    return y.view(copies.shape)
+
+
+def along_time(
+    effects: Effects,
+    costs: Float[np.ndarray, " levels"],
+    *,
+    steps: int,
+    cost: float,
+    firing: str,
+    order: int | None = None,
+) -> Float[Tensor, "steps levels"]:
+    """p_k(t_n) for ``steps`` steps at an expected price of at most ``cost`` per path, in the unit of ``costs``.
+
+    p ∝ (effect/price)^(1/(r + 1)), clamped at 1, with r as ``ORDERS`` has it for the firing, or ``order``. A call of level k
+    is priced at c_k + c_{k−1}, which counts twice what two neighbouring calls share: what is paid in the end is less.
+    Raises ValueError for a cost that is not positive.
+    """
+    levels = len(costs)
+    t = np.arange(steps) / steps
+    logs = np.log(np.maximum(effects.effect[:, :levels], _LEAST))
+    effect = np.exp(np.stack([np.interp(t, effects.times, column) for column in logs.T], axis=1))
+    price = np.tile(call_prices(costs, firing), (steps, 1))
+    p = water_filling(effect.ravel(), price.ravel(), cost=cost, order=order or ORDERS[firing])
+    return torch.from_numpy(p.reshape(steps, levels))
+
+
+def power_law_at(costs: Float[np.ndarray, " levels"], gamma: float, *, steps: int, cost: float) -> Float[Tensor, " levels"]:
+    """The paper's rule p_k = min(1, C·2^−(1+γ/2)k) where 2^k is c_k^(1/γ), with the C at which ``steps`` coins are expected to
+    cost ``cost`` per path; a little less where certain levels need no call of the one below.
+
+    Raises ValueError for a cost above that of the finest level at every step.
+    """
+    most = steps * float(costs[-1])
+    if not 0.0 < cost <= most:
+        raise ValueError(f"cost takes at most {most:.4g} for {steps} steps of these levels, got {cost:g}")
+    shape = costs ** -(1.0 / gamma + 0.5)
+
+    def excess(log_constant: float) -> float:
+        p = np.minimum(1.0, np.exp(log_constant) * shape)
+        called = 1.0 - (1.0 - p) * (1.0 - np.append(p[1:], 0.0))
+        return float(steps * (costs * called).sum()) - cost
+
+    high = -float(np.log(shape[-1]))
+    return torch.from_numpy(np.minimum(1.0, np.exp(brentq(excess, high - 60.0, high)) * shape))
