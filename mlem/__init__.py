@@ -2,6 +2,7 @@
 
 from mlem import problems
 from mlem.brownian import BrownianPath
+from mlem.distribution import distribution_error
 from mlem.errors import Estimate, NonFiniteStep, strong_error
 from mlem.hierarchy import Hierarchy, Level
 from mlem.march import Solution
@@ -20,6 +21,7 @@ __all__ = [
     "Level",
     "NonFiniteStep",
     "Solution",
+    "distribution_error",
     "euler_maruyama",
     "multilevel_euler_maruyama",
     "optimal",

@@ -48,7 +48,7 @@ def rmse(squared: Float[np.ndarray, " batch"], *, groups: int | None = None) -> 
     if groups is not None and len(squared) % check_integer("groups", groups, high=len(squared)):
         raise ValueError(f"groups takes a divisor of the {len(squared)} paths, got {groups}")
     units = squared if groups is None else squared.reshape(groups, -1).mean(1)
-    means = np.sqrt(bootstrap_means(units))
+    means = np.sqrt(bootstrap_means(units).clip(min=0.0))  # shares of a squared distance may be negative
     low, high = np.quantile(means, [0.025, 0.975])
     return Estimate(float(np.sqrt(units.mean())), float(low), float(high))
 

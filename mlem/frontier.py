@@ -29,8 +29,9 @@ class Runs:
     """Runs of one method on shared paths. ``evaluations`` (distinct ones, by level) and ``seconds`` (wall time) are per path.
 
     Runs of one ``family`` differ in one parameter (the number of steps for EM, the constant C for ML-EM), in order of it.
-    ``squared`` are squared errors of paths, or their means over groups of paths that share coins. Raises ValueError for lengths
-    that differ, and for numbers that are negative or not finite.
+    ``squared`` are squared errors of paths, their means over groups of paths that share coins, or paths' shares in a squared
+    distance of laws. Raises ValueError for lengths that differ, and for numbers that are not finite or, means in the case of
+    ``squared``, negative.
     """
 
     family: Int[np.ndarray, " runs"]
@@ -43,8 +44,8 @@ class Runs:
         lengths["squared"] = self.squared.shape[1]
         if len(set(lengths.values())) > 1:
             raise ValueError(f"runs take one length for all, got {lengths}")
-        for name in ("evaluations", "seconds", "squared"):
-            if not ((values := getattr(self, name)) >= 0).all() or not np.isfinite(values).all():
+        for name, values in {"evaluations": self.evaluations, "seconds": self.seconds, "squared": self.squared.mean(0)}.items():
+            if not (values >= 0).all() or not np.isfinite(values).all():
                 raise ValueError(f"{name} takes finite numbers ≥ 0; leave out runs that left the finite numbers")
 
     @cached_property
@@ -55,7 +56,7 @@ class Runs:
     @cached_property
     def resampled(self) -> Float[np.ndarray, "resamples runs"]:
         """RMSE of each run over resampled paths."""
-        return np.sqrt(bootstrap_means(self.squared, resamples=RESAMPLES))
+        return np.sqrt(bootstrap_means(self.squared, resamples=RESAMPLES).clip(min=0.0))
 
 
 def level_prices(levels: int, unit: str, gamma: float) -> Float[np.ndarray, " levels"]:
@@ -126,6 +127,14 @@ def envelope(runs: Runs, costs: Float[np.ndarray, " runs"], targets: Float[np.nd
     errors = np.vstack([runs.errors, runs.resampled])
     found = frontier(errors, costs, runs.family, targets)
     return Envelope(np.asarray(targets, dtype=float), found[0], found[1:])
+
+
+def known(curve: Envelope, errors: Float[np.ndarray, " runs"], costs: Float[np.ndarray, " runs"]) -> Envelope:
+    """``curve`` down to where cheaper runs might do as well: ``errors`` and ``costs`` are of runs that are not told from
+    chance. From the coarsest target on at which one of them seems to be cheaper, it is not known, and counts as not reached."""
+    doubtful = np.any((errors[:, None] <= curve.targets) & (costs[:, None] < curve.costs), axis=0)
+    unknown = np.arange(len(curve.targets)) <= np.flatnonzero(doubtful).max(initial=-1)
+    return Envelope(curve.targets, np.where(unknown, np.inf, curve.costs), np.where(unknown, np.inf, curve.resampled))
 
 
 def exponent(curve: Envelope) -> Estimate:

@@ -239,7 +239,7 @@ def sliced(
     def report(done: float) -> None:
         nonlocal said
         if time.monotonic() >= until:
-            said = done
+            said = max(said, done)  # work that begins anew is not told
             stand.release()
             go.acquire()
         if abandoned:

@@ -9,9 +9,10 @@ and shown while it grows. Nor does it matter which probabilities are run in one 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mlem.brownian import BrownianPath, RememberedPath
+from mlem.distribution import SlicedLaw
 from mlem.errors import NonFiniteStep, squared_errors
 from mlem.hierarchy import Hierarchy
 from mlem.march import Report
@@ -39,8 +41,15 @@ _EULER_SPREAD = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)  # of the N at which the st
 _STEPS_SPREAD = (2.0, 4.0)  # ML-EM's N, likewise; more than one only while that is quick
 _QUICK = 1000  # steps
 _KICKS_SPREAD = (4.0, 1.5, 0.6, 0.2)  # of the mean square that firing adds, in that of Euler–Maruyama
+_KICKS_UNSEEN = (2.0, 0.5)  # likewise, in its root: kicks are noise, whose square is what the law of the ends sees of them
+_KICKS = len(_KICKS_SPREAD) + len(_KICKS_UNSEEN)
+_GROUPS = 128  # of paths, over which means are kept: enough for intervals
+_ASTRAY = 1e6  # RMSE of a run that is as good as infinite
 _COARSEST = 3  # levels with an error of 2^−2 and more are not worth a curve
 _REFERENCE_RATIO = 16  # a reference by Euler–Maruyama is this much finer than any run
+
+Choice: TypeAlias = tuple[float, tuple[float, ...]]
+"""A shape s and the probabilities p_k."""
 
 
 @dataclass(frozen=True)
@@ -54,23 +63,28 @@ class Piece:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One run: its piece, the shape s and p_k (ML-EM), and what it gave per path."""
+    """One run: its piece, the shape s and p_k (ML-EM), and what it gave per path: ``squared`` errors, and shares in the squared
+    distance of the laws (``transport``); ``chance`` is the distance that chance alone gives. Of many paths both are means over
+    groups."""
 
     piece: Piece
     shape: float
     probabilities: tuple[float, ...]
     evaluations: Float[np.ndarray, " levels"]
     seconds: float
-    final: Float[Tensor, "paths *state"]
-    squared: Float[np.ndarray, " paths"]
+    squared: Float[np.ndarray, " groups"]
+    transport: Float[np.ndarray, " groups"]
+    chance: float
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Runs of a sweep, and what it takes to judge them: the measured terms of the error, and whether the reference is exact."""
+    """Runs of a sweep, and what it takes to judge them: the measured terms of the error, whether the reference is exact, and
+    how far two independent samples of its law would be from each other."""
 
     exact: bool
     model: ErrorModel
+    independent: float
     runs: tuple[Run, ...]
 
 
@@ -109,19 +123,21 @@ class Sweep:
 
     def part(self, runs: Iterable[Run]) -> Part:
         """``runs`` with what it takes to judge them."""
-        return Part(self.exact, self.model, tuple(runs))
+        return Part(self.exact, self.model, self.ground.law.independent, tuple(runs))
 
     def work(self, piece: Piece) -> int:
         """How much a piece is, in steps of a run."""
-        return piece.steps * (1 if piece.method == "em" else len(self._shaped_for) * len(_KICKS_SPREAD))
+        return piece.steps * (1 if piece.method == "em" else len(self._shaped_for) * _KICKS)
 
     def run(self, piece: Piece, report: Report | None = None) -> list[Run]:
         """The runs of one piece; a run that leaves the finite numbers is left out. ``report`` is called while it works, and may
         raise to cancel."""
-        try:
-            return self._euler(piece, report) if piece.method == "em" else self._multilevel(piece, report)
-        except NonFiniteStep:
-            return []
+        if piece.method == "em":
+            return self._euler(piece, report)
+        choices = list(_probabilities(self.model, self.firing, piece, self._shaped_for))
+        size = len(choices) if self._together else 1
+        starts = range(0, len(choices), size)
+        return [run for start in starts for run in self._multilevel(piece, choices[start : start + size], start, report)]
 
     def whole(self, report: Report | None = None) -> Part:
         """All pieces. ``report`` is told the fraction done after each."""
@@ -134,21 +150,24 @@ class Sweep:
 
     def _euler(self, piece: Piece, report: Report | None) -> list[Run]:
         level, ground = self.levels[piece.levels - 1], self.ground
-        done = euler_maruyama(self.sde, level, steps=piece.steps, path=ground.path, initial=ground.initial, report=report)
+        try:
+            done = euler_maruyama(self.sde, level, steps=piece.steps, path=ground.path, initial=ground.initial, report=report)
+        except NonFiniteStep:
+            return []
         evaluations = np.zeros(len(self.levels))
         evaluations[piece.levels - 1] = piece.steps
-        squared = squared_errors(done.final, ground.end)
-        return [Run(piece, 0.0, (1.0,), evaluations, done.seconds / self.paths, done.final, squared)]
+        return self._judged(piece, 0.0, (1.0,), evaluations, done.seconds / self.paths, done.final)
 
-    def _multilevel(self, piece: Piece, report: Report | None) -> list[Run]:
-        choices = list(_probabilities(self.model, self.firing, piece, self._shaped_for))
-        size = len(choices) if self._together else 1
-        starts = range(0, len(choices), size)
-        return [run for start in starts for run in self._batch(piece, choices[start : start + size], start, report)]
+    def _multilevel(self, piece: Piece, choices: Sequence[Choice], start: int, report: Report | None) -> list[Run]:
+        """The choices that stay finite: where one in a batch does not, both halves are run by themselves."""
+        try:
+            return self._batch(piece, choices, start, report)
+        except NonFiniteStep:
+            half = len(choices) // 2
+            parts = [(choices[:half], start), (choices[half:], start + half)] if half else []
+            return [run for part, first in parts for run in self._multilevel(piece, part, first, report)]
 
-    def _batch(
-        self, piece: Piece, choices: list[tuple[float, tuple[float, ...]]], start: int, report: Report | None
-    ) -> list[Run]:
+    def _batch(self, piece: Piece, choices: Sequence[Choice], start: int, report: Report | None) -> list[Run]:
         """Several probabilities at once, number ``start`` of the piece and on: a copy of the paths for each, with coins of its
         own."""
         top, steps, ground = piece.levels, piece.steps, self.ground
@@ -168,34 +187,49 @@ class Sweep:
         )
         ends = done.final.view(copies, paths, *self.sde.shape)
         counts = done.ledger.by_coins.reshape(top, copies, -1).mean(2)
-        return [
-            Run(
-                piece,
-                shape,
-                choice,
-                np.pad(counts[:, c], (0, len(self.levels) - top)),
-                done.seconds / (copies * paths),
-                ends[c],
-                squared_errors(ends[c], ground.end),
-            )
-            for c, (shape, choice) in enumerate(choices)
-        ]
+        runs = list[Run]()
+        for c, (shape, choice) in enumerate(choices):
+            evaluations = np.pad(counts[:, c], (0, len(self.levels) - top))
+            runs += self._judged(piece, shape, choice, evaluations, done.seconds / (copies * paths), ends[c])
+        return runs
+
+    def _judged(
+        self,
+        piece: Piece,
+        shape: float,
+        probabilities: tuple[float, ...],
+        evaluations: Float[np.ndarray, " levels"],
+        seconds: float,
+        final: Float[Tensor, "paths *state"],
+    ) -> list[Run]:
+        """The run that ends in ``final``; none where that went astray."""
+        squared, law = squared_errors(final, self.ground.end), self.ground.law
+        if squared.mean() > _ASTRAY**2:
+            return []
+        squared, transport = (_in_groups(each) for each in (squared, law.shares(final)))
+        return [Run(piece, shape, probabilities, evaluations, seconds, squared, transport, law.chance(final))]
 
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """What all runs of a sweep share: the path, the initial states and where the reference ends."""
+    """What all runs of a sweep share: the path, the initial states, where the reference ends, and the law of that."""
 
     path: RememberedPath
     initial: Tensor
     end: Tensor
+    law: SlicedLaw
 
 
 @lru_cache(maxsize=4)
 def _ground(sde: SDE, paths: int, seed: int) -> Ground:
     path = BrownianPath(paths, sde.shape, FINE, sde.horizon, seed)
     initial = sde.initial(paths, seed)
-    return Ground(RememberedPath(path), initial, reference(sde, path, initial, [FINE])[-1])
+    end = reference(sde, path, initial, [FINE])[-1]
+    return Ground(RememberedPath(path), initial, end, SlicedLaw(end, seed))
+
+
+def _in_groups(values: Float[np.ndarray, " paths"]) -> Float[np.ndarray, " groups"]:
+    return values.reshape(_GROUPS, -1).mean(1) if len(values) % _GROUPS == 0 else values
 
 
 def _pieces(sde: SDE, model: ErrorModel) -> list[Piece]:
@@ -215,15 +249,14 @@ def _can_be_judged(sde: SDE, steps: int) -> bool:
     return sde.exact is not None or steps * _REFERENCE_RATIO <= FINE
 
 
-def _probabilities(
-    model: ErrorModel, firing: str, piece: Piece, shaped_for: tuple[float, ...]
-) -> Iterator[tuple[float, tuple[float, ...]]]:
-    """(s, p) for every shape and every amount of added error."""
+def _probabilities(model: ErrorModel, firing: str, piece: Piece, shaped_for: tuple[float, ...]) -> Iterator[Choice]:
+    """(s, p) for every shape and every amount of added error, the largest first."""
     top, order = piece.levels, error_order(firing)
     effect = np.maximum(model.kicks[:top], 1e-300) * float(piece.steps) ** -order
     base = model.floor(top, piece.steps)
+    added = sorted([share * base for share in _KICKS_SPREAD] + [share * base**0.5 for share in _KICKS_UNSEEN], reverse=True)
     for gamma in shaped_for:
         decay = (2 + gamma) / (1 + order)
-        for share in _KICKS_SPREAD:
-            p = np.minimum(1.0, power_law_within(effect, decay, share * base, order))
+        for budget in added:
+            p = np.minimum(1.0, power_law_within(effect, decay, budget, order))
             yield decay, tuple(p.tolist())

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from mlem.experiments.convergence import EXPERIMENT, ConvergenceParams
+from mlem.experiments.convergence import EXPERIMENT, SEPARATING, ConvergenceParams
 from mlem.sweeps import Part
 from mlem.ui import curves, live, page
 from mlem.ui.boot import through_app
@@ -22,6 +22,7 @@ PRESETS = {
     "At the kink": ConvergenceParams(gamma=2.0),
     "Deep γ = 4": ConvergenceParams(gamma=4.0),
     "Even firing": ConvergenceParams(firing="systematic"),
+    "Paths that separate": SEPARATING,
     "ML-EM loses": ConvergenceParams(sde="double-well", gamma=0.5, epsilon=0.1, levels=6),
 }
 
@@ -43,7 +44,7 @@ def settle(chosen: Chosen) -> None:
 
 def draw(parts: Sequence[Part], done: bool) -> None:
     """The chart of the runs so far, and what they say."""
-    part = curves.joined(parts)
+    part = curves.joined(parts, params.error)
     if part is None:
         st.caption("The first runs are on their way.")
         return
@@ -51,8 +52,9 @@ def draw(parts: Sequence[Part], done: bool) -> None:
     runs = {"em": result.em_runs, "mlem": result.mlem_runs}
     if params.kind == "synthetic":  # whose seconds say nothing of what a network costs
         runs = {method: replace(side, seconds=np.zeros_like(side.seconds)) for method, side in runs.items()}
+    told = [row for row in result.runs if row.get("told from chance") != "no"]
     names = {
-        method: [f"{row['levels']} levels, {row['steps']} steps" for row in result.runs if row["method"] == label]
+        method: [f"{row['levels']} levels, {row['steps']} steps" for row in told if row["method"] == label]
         for method, label in (("em", "EM"), ("mlem", "ML-EM"))
     }
     work_precision(
@@ -60,8 +62,11 @@ def draw(parts: Sequence[Part], done: bool) -> None:
             **runs,
             targets=params.targets(),
             chosen=Chosen(params.gamma, params.unit, params.epsilon),
+            error="RMSE at T" if params.error == "strong" else "W₂ of the laws at T",
             names=names,
-            about=f"{params.sde} {params.kind} {params.firing} {params.levels} {params.paths} {params.seed}",
+            chance=result.chance,
+            paths=params.paths,
+            about=f"{params.sde} {params.error} {params.kind} {params.firing} {params.levels} {params.paths} {params.seed}",
             intervals=done,
         ),
         key="convergence.chart",
@@ -77,7 +82,7 @@ def draw(parts: Sequence[Part], done: bool) -> None:
 
 picture, controls = st.columns([3, 1], gap="large")
 with controls:
-    for name in ("sde", "firing", "levels"):
+    for name in ("sde", "error", "firing", "levels"):
         control(params, name, NAME)
     with st.popover("More controls", icon=":material/tune:", width="stretch"):
         for name in ("kind", "residual", "paths", "seed"):

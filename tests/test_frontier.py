@@ -20,6 +20,7 @@ from mlem.frontier import (
     envelope,
     exponent,
     frontier,
+    known,
     level_prices,
     prices,
     shares,
@@ -184,6 +185,20 @@ def test_what_is_not_reached_has_no_ratio() -> None:
     assert speedup(em, mlem, 2.0**-3) is not None
 
 
+def test_a_curve_ends_where_a_doubtful_run_would_be_cheaper() -> None:
+    curve = make_curve(power_law(2.0))
+    middle = curve.targets[7]
+    cheap, dear = np.array([curve.costs[7] / 2]), np.array([curve.costs[0] * 2])
+    cut = known(curve, np.array([middle * 0.99]), cheap)
+    assert cut.finite.min() > middle, "it might be the cheapest at this target, and at coarser ones as long as it is cheaper"
+    assert (cut.costs[np.isfinite(cut.costs)] <= cheap).all()
+    assert np.isinf(cut.resampled[:, np.isinf(cut.costs)]).all()
+    np.testing.assert_array_equal(cut.costs[np.isfinite(cut.costs)], curve.costs[np.isfinite(cut.costs)])
+    for harmless in (known(curve, np.array([middle]), dear), known(curve, np.empty(0), np.empty(0))):
+        np.testing.assert_array_equal(harmless.costs, curve.costs)
+    assert not len(known(curve, np.array([1e-9]), np.array([1e-9])).finite)
+
+
 def test_shares_follow_the_run_and_lie_between_neighbours() -> None:
     counts = np.array([[8.0, 0, 0], [8, 2, 1]])
     squared = np.tile(np.array([0.04, 0.0025]), (4, 1))
@@ -232,6 +247,7 @@ GOOD: dict[str, Any] = {
     ("changes", "words"),
     [
         ({"evaluations": np.full((2, 3), -1.0)}, "evaluations takes finite numbers ≥ 0"),
+        ({"squared": -np.ones((4, 2))}, "squared takes finite numbers ≥ 0"),
         ({"squared": np.full((4, 2), math.inf)}, "squared takes finite numbers ≥ 0; leave out runs that left"),
         ({"seconds": np.array([1.0, math.nan])}, "seconds takes finite numbers ≥ 0"),
     ],

@@ -10,6 +10,7 @@ import torch
 import mlem
 from mlem import sweeps
 from mlem.brownian import BrownianPath, RememberedPath
+from mlem.distribution import SlicedLaw
 from mlem.errors import NonFiniteStep, squared_errors
 from mlem.ledger import Firing, deviation_of_evaluations, expected_evaluations
 from mlem.solvers import euler_maruyama, multilevel_euler_maruyama
@@ -26,6 +27,11 @@ def sweep(firing: str = "bernoulli", name: str = "forced-ou", together: bool = T
     return Sweep(sde, levels, firing=firing, paths=PATHS, seed=SEED, together=together)
 
 
+def short() -> Sweep:
+    """Another sweep of the same kind, to be changed."""
+    return Sweep(sweep().sde, sweep().levels, firing="bernoulli", paths=PATHS, seed=SEED)
+
+
 def direct_path(name: str = "forced-ou") -> BrownianPath:
     """The path of the sweep, as anybody would make it."""
     sde = mlem.problems.get(name)
@@ -39,8 +45,9 @@ def assert_same(runs: list[Run], others: list[Run], *, exactly: bool = True) -> 
     ]
     for run, other in zip(runs, others, strict=True):
         np.testing.assert_array_equal(run.evaluations, other.evaluations)
-        torch.testing.assert_close(run.final, other.final, rtol=0, atol=0 if exactly else 1e-12)
-        np.testing.assert_allclose(run.squared, other.squared, rtol=0 if exactly else 1e-6, atol=0 if exactly else 1e-15)
+        for name in ("squared", "transport", "chance"):
+            found, wanted = getattr(run, name), getattr(other, name)
+            np.testing.assert_allclose(found, wanted, rtol=0 if exactly else 1e-6, atol=0 if exactly else 1e-12)
 
 
 def test_pieces_do_not_depend_on_the_order() -> None:
@@ -48,7 +55,7 @@ def test_pieces_do_not_depend_on_the_order() -> None:
     assert {piece.method for piece in pieces} == {"em", "mlem"}
     forward = {piece: sweep().run(piece) for piece in pieces}
     sweeps._ground.cache_clear()
-    other = Sweep(sweep().sde, sweep().levels, firing="bernoulli", paths=PATHS, seed=SEED)
+    other = short()
     assert other.pieces == sweep().pieces
     for piece in reversed(pieces):
         assert_same(other.run(piece), forward[piece])
@@ -64,7 +71,7 @@ def test_each_probability_has_coins_of_its_own() -> None:
     same, runs = (0.9, 0.5, 0.3, 0.1), sweep()._batch(ML, [(1.0, (0.9, 0.5, 0.3, 0.1))] * 2, 0, None)
     assert runs[0].probabilities == runs[1].probabilities == same
     assert not np.array_equal(runs[0].evaluations, runs[1].evaluations)
-    assert not torch.equal(runs[0].final, runs[1].final)
+    assert not np.array_equal(runs[0].squared, runs[1].squared)
 
 
 def test_a_run_of_euler_is_a_direct_solve() -> None:
@@ -72,10 +79,13 @@ def test_a_run_of_euler_is_a_direct_solve() -> None:
     initial = sde.initial(PATHS, SEED)
     (run,) = sweep().run(EM)
     done = euler_maruyama(sde, sweep().levels[EM.levels - 1], steps=EM.steps, path=path, initial=initial)
-    torch.testing.assert_close(run.final, done.final, rtol=0, atol=1e-12)
     assert sde.exact is not None
-    squared = squared_errors(done.final, sde.exact(path, initial, [FINE])[-1])
-    np.testing.assert_allclose(run.squared, squared, rtol=1e-6)
+    end = sde.exact(path, initial, [FINE])[-1]
+    law = SlicedLaw(end, SEED)
+    np.testing.assert_allclose(run.squared, squared_errors(done.final, end), rtol=1e-6)
+    np.testing.assert_allclose(run.transport, law.shares(done.final), rtol=1e-6, atol=1e-12)
+    assert run.chance == pytest.approx(law.chance(done.final))
+    assert sweep().part([run]).independent == pytest.approx(law.independent)
     np.testing.assert_array_equal(run.evaluations, [0, 0, 0, EM.steps])
 
 
@@ -96,7 +106,6 @@ def test_a_run_of_mlem_is_a_direct_solve(firing: str) -> None:
             draws="per-path",
             seed=SEED,
         )
-        torch.testing.assert_close(runs[c].final, done.final, rtol=0, atol=1e-12)
         np.testing.assert_allclose(runs[c].evaluations, done.evaluations, rtol=1e-12)
         np.testing.assert_allclose(runs[c].squared, squared_errors(done.final, sweep(firing).ground.end), rtol=1e-6)
 
@@ -134,13 +143,40 @@ def test_a_piece_reports_and_can_be_cancelled() -> None:
 
 
 def test_a_piece_that_leaves_the_finite_numbers_has_no_runs() -> None:
-    broken = Sweep(sweep().sde, sweep().levels, firing="bernoulli", paths=PATHS, seed=SEED)
+    broken = short()
     wild = [mlem.Level(lambda x, t: x**9 * 1e6, float(k)) for k in range(1, LEVELS + 1)]
     broken.levels = mlem.Hierarchy(wild, sde=broken.sde)
     assert broken.run(EM) == []
     assert broken.run(ML) == []
-    with pytest.raises(NonFiniteStep):
-        broken._euler(EM, None)
+
+
+def test_a_run_that_is_lost_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, part = sweep().run(ML), short()
+    solve = multilevel_euler_maruyama
+
+    def fails(sde: mlem.SDE, levels: mlem.Hierarchy, probabilities: torch.Tensor, **rest: object) -> mlem.Solution:
+        if (probabilities[0, -1] == lost).any():
+            raise NonFiniteStep(step=1, time=0.0, level=1, path=0, weight=1.0)
+        return solve(sde, levels, probabilities, **rest)  # type: ignore[arg-type]
+
+    lost = whole[7].probabilities[-1]
+    monkeypatch.setattr(sweeps, "multilevel_euler_maruyama", fails)
+    assert_same(part.run(ML), [run for run in whole if run.probabilities[-1] != lost], exactly=False)
+
+
+def test_a_run_that_goes_astray_is_left_out() -> None:
+    far = sweep().ground.end + 1e7
+    assert sweep()._judged(EM, 0.0, (1.0,), np.zeros(LEVELS), 0.0, far) == []
+
+
+def test_many_paths_are_kept_in_groups() -> None:
+    sde = mlem.problems.get("forced-ou")
+    many = Sweep(sde, sweep().levels, firing="bernoulli", paths=256, seed=SEED)
+    final = many.ground.end + torch.arange(256.0).double()[:, None]
+    (run,) = many._judged(EM, 0.0, (1.0,), np.zeros(LEVELS), 0.0, final)
+    assert len(run.squared) == len(run.transport) == 128
+    np.testing.assert_allclose(run.squared, squared_errors(final, many.ground.end).reshape(128, 2).mean(1))
+    assert run.transport.mean() == pytest.approx(float(SlicedLaw(many.ground.end, SEED).shares(final).mean()))
 
 
 @pytest.mark.parametrize("name", ["forced-ou", "double-well"])
@@ -159,10 +195,10 @@ def test_work_is_in_steps_of_a_run() -> None:
 
 
 def test_the_whole_is_every_piece_in_order() -> None:
-    short = Sweep(sweep().sde, sweep().levels, firing="bernoulli", paths=PATHS, seed=SEED)
-    short.pieces = [EM, replace(EM, steps=56)]
+    two = short()
+    two.pieces = [EM, replace(EM, steps=56)]
     told: list[float] = []
-    assert [run.piece for run in short.whole(told.append).runs] == short.pieces
+    assert [run.piece for run in two.whole(told.append).runs] == two.pieces
     assert told == [0.5, 1.0]
 
 

@@ -12,18 +12,21 @@ from jaxtyping import Float
 
 import mlem
 from mlem import theory
+from mlem.distribution import is_told_from_chance
 from mlem.errors import Estimate, rmse
 from mlem.experiments import fields
 from mlem.experiments.experiment import Experiment
 from mlem.experiments.params import Params, choice
 from mlem.experiments.plans import unpriced
 from mlem.experiments.result import Result, Row, unexported
-from mlem.frontier import UNITS, Envelope, Runs, breakeven, cautions, envelope, exponent, prices, speedup
+from mlem.frontier import UNITS, Envelope, Runs, breakeven, cautions, envelope, exponent, known, prices, speedup
 from mlem.march import Report
 from mlem.planning import ErrorModel
 from mlem.sweeps import FIRINGS, Part, Run, Sweep
 from mlem.synthetic import most_spectral_levels, spectral_hierarchy, spectral_twins
 
+ERRORS = {"strong": "Strong: path by path", "distribution": "Distribution: the law at T"}
+METHODS = ("em", "mlem")
 TARGETS = 25
 _COARSEST_TARGET = 0.13
 _ABOVE_BIAS = 2.05  # the finest target is this much above the finest level's error
@@ -44,6 +47,12 @@ class ConvergenceParams(Params):
     gamma: float = fields.gamma()
     epsilon: float = fields.epsilon(0.01, "At which both methods are compared.")
     unit: str = choice("cost", choices=UNITS, label="Unit of cost", help="In what the bill is counted.")
+    error: str = choice(
+        "strong",
+        choices=ERRORS,
+        label="Error",
+        help="Strong: how far each path ends from its reference. Distribution: how far all ends together are from the law.",
+    )
     firing: str = fields.firing(FIRINGS)
     levels: int = fields.levels(9, "Levels on offer; both methods choose among them.", low=_FEWEST_LEVELS)
     residual: str = fields.residual()
@@ -94,24 +103,43 @@ class ConvergenceParams(Params):
         return np.geomspace(_ABOVE_BIAS * 2.0**-self.levels, _COARSEST_TARGET, TARGETS)
 
 
+SEPARATING = ConvergenceParams(sde="double-well", error="distribution", epsilon=0.05, levels=7, paths=4096)
+"""Paths that a small push separates, for ever, though as many are pushed there as back: strong errors say little of the law."""
+
+
 @dataclass(frozen=True)
 class Curve:
     """One method's lower envelope: ``frontier`` [error, cost], its ``band`` [low, high], the ``slope`` of log cost against
-    log(1/error), what theory says of it, costs ``predicted`` from measured constants, and what speaks against the fit."""
+    log(1/error), what theory says of it, costs ``predicted`` from measured constants, and what speaks against the fit.
+    ``strong``: where the error is that of the distribution, the RMSE of the cheapest run at each target, NaN where there is
+    none."""
 
     frontier: tuple[tuple[float, float], ...]
     band: tuple[tuple[float, float], ...]
     slope: Estimate | None
     predicted: tuple[float, ...]
     cautions: tuple[str, ...]
+    strong: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Chance:
+    """What is by chance in distribution errors. ``independent``: the distance of two samples of one law, of as many paths, that
+    share no noise. The runs are those that are not told from chance; where one might be cheaper, a curve ends."""
+
+    independent: float
+    em_runs: Runs | None = unexported()  # noqa: RUF009  # a field, not a value
+    mlem_runs: Runs | None = unexported()  # noqa: RUF009
 
 
 @dataclass(frozen=True)
 class ConvergenceResult(Result):
-    """``theory``: the exponents of both methods. ``breakeven``: the error below which ML-EM is cheaper, None where the curves
-    do not cross. ``speedup``: EM's cost over ML-EM's, by target. ``runs``: every run behind the curves."""
+    """``theory``: the exponents of both methods; for the distribution error, which is at most the strong one, upper bounds.
+    ``breakeven``: the error below which ML-EM is cheaper, None where the curves do not cross. ``speedup``: EM's cost over
+    ML-EM's, by target. ``runs``: every run. ``chance``: None for the strong error."""
 
     unit: str
+    error: str
     em: Curve
     mlem: Curve
     theory: dict[str, float]
@@ -119,35 +147,71 @@ class ConvergenceResult(Result):
     speedup: tuple[tuple[float, Estimate], ...]
     runs: tuple[Row, ...]
     reference: str
+    chance: Chance | None
     em_runs: Runs = unexported()  # noqa: RUF009  # a field, not a value
     mlem_runs: Runs = unexported()  # noqa: RUF009
 
     def rows(self) -> list[Row]:
         """One line per target error."""
-        ratios = dict(self.speedup)
-        rows = list[Row]()
-        for (error, em), (_, ml) in zip(self.em.frontier, self.mlem.frontier, strict=True):
+        ratios, rows = dict(self.speedup), list[Row]()
+        for k, ((error, em), (_, ml)) in enumerate(zip(self.em.frontier, self.mlem.frontier, strict=True)):
             ratio = ratios.get(error)
-            rows.append(
-                {
-                    "error": error,
-                    "EM": em,
-                    "ML-EM": ml,
-                    "speed-up": ratio.value if ratio else math.nan,
-                    "low": ratio.low if ratio else math.nan,
-                    "high": ratio.high if ratio else math.nan,
-                }
-            )
+            row: Row = {
+                "error": error,
+                "EM": em,
+                "ML-EM": ml,
+                "speed-up": ratio.value if ratio else math.nan,
+                "low": ratio.low if ratio else math.nan,
+                "high": ratio.high if ratio else math.nan,
+            }
+            if self.chance:
+                row |= {"EM strong": self.em.strong[k], "ML-EM strong": self.mlem.strong[k]}
+            rows.append(row)
         return rows
 
     def summary(self) -> str:
         """The slopes in a sentence, with what theory says."""
-        said = []
+        said, theory_says = [], "theory at most" if self.chance else "theory"
         for name, curve, exponent_ in (("EM", self.em, self.theory["em"]), ("ML-EM", self.mlem, self.theory["mlem"])):
             slope = curve.slope
             fitted = f"{slope.value:.3f} ({slope.low:.3f} to {slope.high:.3f})" if slope else "not to be fitted"
-            said.append(f"{name}'s cost grows with exponent {fitted}, theory {exponent_:g}")
-        return "; ".join(said) + "."
+            said.append(f"{name}'s cost grows with exponent {fitted}, {theory_says} {exponent_:g}")
+        return " ".join(["; ".join(said) + ".", *self._of_chance()])
+
+    def _of_chance(self) -> list[str]:
+        """What is to be said where the error is that of the distribution."""
+        if not self.chance:
+            return []
+        said = []
+        for name, curve in (("EM", self.em), ("ML-EM", self.mlem)):
+            if apart := fallen(curve):
+                said.append(
+                    f"While {name}'s distribution error falls from {apart.coarse:.3g} to {apart.fine:.3g}, the strong error of "
+                    f"its cheapest runs goes from {apart.coarse_strong:.3g} to {apart.fine_strong:.3g}."
+                )
+                if apart.fine > curve.frontier[0][0]:
+                    said.append(f"Below {apart.fine:.3g} chance hides which run of {name} is the cheapest.")
+        said.append(f"Two samples of one law that share no noise, of as many paths, differ by {self.chance.independent:.3g}.")
+        return said
+
+
+@dataclass(frozen=True)
+class Fall:
+    """Distribution and strong errors of a method's cheapest runs, at the coarsest and at the finest target that are reached."""
+
+    coarse: float
+    fine: float
+    coarse_strong: float
+    fine_strong: float
+
+
+def fallen(curve: Curve) -> Fall | None:
+    """How strong errors fall while distribution errors do; None where that is not known."""
+    both = [(error, rmse_) for (error, _), rmse_ in zip(curve.frontier, curve.strong, strict=False) if math.isfinite(rmse_)]
+    if len(both) < 2:
+        return None
+    (fine, fine_strong), (coarse, coarse_strong) = both[0], both[-1]
+    return Fall(coarse, fine, coarse_strong, fine_strong)
 
 
 def run(params: ConvergenceParams, report: Report | None = None) -> ConvergenceResult:
@@ -156,33 +220,45 @@ def run(params: ConvergenceParams, report: Report | None = None) -> ConvergenceR
 
 
 def judge(params: ConvergenceParams, part: Part) -> ConvergenceResult:
-    """Curves from the runs there are, which may be part of a sweep. Raises ValueError before both methods have a run."""
-    sides = {method: [run for run in part.runs if run.piece.method == method] for method in ("em", "mlem")}
-    if not all(sides.values()):
+    """Curves from the runs there are, which may be part of a sweep. Raises ValueError before both methods have a run that is
+    told from chance."""
+    sides = {method: [run for run in part.runs if run.piece.method == method] for method in METHODS}
+    told = {method: [run for run in side if is_told(run, params.error)] for method, side in sides.items()}
+    if not all(told.values()):
         raise ValueError("judge takes runs of both methods")
-    priced = {method: gather(side) for method, side in sides.items()}
+    untold = {method: [run for run in side if not is_told(run, params.error)] for method, side in sides.items()}
+    hidden = {method: gather(side, params.error) if side else None for method, side in untold.items()}
+    priced = {method: gather(side, params.error) for method, side in told.items()}
     targets = params.targets()
-    envelopes = {method: envelope(side, prices(side, params.unit, params.gamma), targets) for method, side in priced.items()}
+    envelopes = {method: _envelope(params, priced[method], hidden[method], targets) for method in METHODS}
     ratios = [(float(t), speedup(envelopes["em"], envelopes["mlem"], float(t))) for t in targets]
     gamma = 0.0 if params.unit == "evaluations" else params.gamma  # a call counts as one, whatever its level
-    exponents = {"em": theory.em_exponent(gamma), "mlem": theory.mlem_exponent(gamma)}
     predicted = _predicted(params, part.model, targets)
-    curves = {method: _curve(envelopes[method], predicted[method]) for method in envelopes}
+    strong = {method: _strong(params, told[method], envelopes[method]) for method in METHODS}
+    curves = {method: _curve(envelopes[method], predicted[method], strong[method]) for method in METHODS}
+    chance = Chance(part.independent, hidden["em"], hidden["mlem"]) if params.error == "distribution" else None
     return ConvergenceResult(
         unit=params.unit,
+        error=params.error,
         em=curves["em"],
         mlem=curves["mlem"],
-        theory=exponents,
+        theory={"em": theory.em_exponent(gamma), "mlem": theory.mlem_exponent(gamma)},
         breakeven=breakeven(envelopes["em"], envelopes["mlem"]),
         speedup=tuple((t, ratio) for t, ratio in ratios if ratio is not None),
-        runs=tuple(row for method in sides for row in _rows(sides[method], prices(priced[method], params.unit, params.gamma))),
+        runs=tuple(_row(run, params) for side in sides.values() for run in side),
         reference="exact solution" if part.exact else "Euler–Maruyama, 20,160 steps of the true drift",
+        chance=chance,
         em_runs=priced["em"],
         mlem_runs=priced["mlem"],
     )
 
 
-def gather(runs: Sequence[Run]) -> Runs:
+def is_told(run: Run, error: str) -> bool:
+    """Whether a run's error of that kind is told from chance, as every strong error is."""
+    return error == "strong" or is_told_from_chance(_root(run.transport), run.chance)
+
+
+def gather(runs: Sequence[Run], error: str = "strong") -> Runs:
     """Runs of one method as arrays. A family of EM shares a level, one of ML-EM shares levels, steps and the shape of p_k."""
     keys: dict[tuple[int, ...] | tuple[float, ...], int] = {}
     family = []
@@ -194,11 +270,29 @@ def gather(runs: Sequence[Run]) -> Runs:
         family=np.array(family),
         evaluations=np.stack([run_.evaluations for run_ in runs]),
         seconds=np.array([run_.seconds for run_ in runs]),
-        squared=np.stack([run_.squared for run_ in runs], axis=1),
+        squared=np.stack([run_.squared if error == "strong" else run_.transport for run_ in runs], axis=1),
     )
 
 
-def _curve(curve: Envelope, predicted: Sequence[float]) -> Curve:
+def _envelope(params: ConvergenceParams, told: Runs, hidden: Runs | None, targets: Float[np.ndarray, " targets"]) -> Envelope:
+    curve = envelope(told, prices(told, params.unit, params.gamma), targets)
+    return known(curve, hidden.errors, prices(hidden, params.unit, params.gamma)) if hidden else curve
+
+
+def _strong(params: ConvergenceParams, runs: Sequence[Run], curve: Envelope) -> list[float]:
+    """The RMSE of the cheapest run that reaches each target by its distribution error."""
+    if params.error == "strong":
+        return []
+    side, rmses = gather(runs, params.error), np.array([_root(run.squared) for run in runs])
+    costs = np.where(side.errors[:, None] <= curve.targets, prices(side, params.unit, params.gamma)[:, None], np.inf)
+    return np.where(np.isfinite(curve.costs) & np.isfinite(costs.min(0)), rmses[costs.argmin(0)], np.nan).tolist()
+
+
+def _root(squared: Float[np.ndarray, " paths"]) -> float:
+    return math.sqrt(max(0.0, float(squared.mean())))
+
+
+def _curve(curve: Envelope, predicted: Sequence[float], strong: Sequence[float]) -> Curve:
     low, high = curve.band()
     return Curve(
         frontier=tuple(zip(curve.targets.tolist(), curve.costs.tolist(), strict=True)),
@@ -206,12 +300,13 @@ def _curve(curve: Envelope, predicted: Sequence[float]) -> Curve:
         slope=exponent(curve) if len(curve.finite) >= 2 else None,
         predicted=tuple(predicted),
         cautions=cautions(curve),
+        strong=tuple(strong),
     )
 
 
 def _predicted(params: ConvergenceParams, model: ErrorModel, targets: Float[np.ndarray, " targets"]) -> dict[str, list[float]]:
-    """Costs by the measured terms of the error; of no unit but model cost."""
-    if params.unit != "cost" or params.firing == "nested":
+    """Costs by the measured terms of the strong error; of no unit but model cost."""
+    if params.unit != "cost" or params.firing == "nested" or params.error != "strong":
         return {"em": [], "mlem": []}
     return {
         "em": [theory.em_cost(model, params.gamma, float(t)) for t in targets],
@@ -219,23 +314,26 @@ def _predicted(params: ConvergenceParams, model: ErrorModel, targets: Float[np.n
     }
 
 
-def _rows(runs: Sequence[Run], costs: Float[np.ndarray, " runs"]) -> list[Row]:
-    rows = list[Row]()
-    for run_, cost in zip(runs, costs, strict=True):
-        error = rmse(run_.squared)
-        rows.append(
-            {
-                "method": "EM" if run_.piece.method == "em" else "ML-EM",
-                "levels": run_.piece.levels,
-                "steps": run_.piece.steps,
-                "shape": run_.shape,
-                "error": error.value,
-                "error low": error.low,
-                "error high": error.high,
-                "cost": float(cost),
-            }
-        )
-    return rows
+def _row(run: Run, params: ConvergenceParams) -> Row:
+    side = gather([run], params.error)
+    error = rmse(side.squared[:, 0])
+    row: Row = {
+        "method": "EM" if run.piece.method == "em" else "ML-EM",
+        "levels": run.piece.levels,
+        "steps": run.piece.steps,
+        "shape": run.shape,
+        "error": error.value,
+        "error low": error.low,
+        "error high": error.high,
+        "cost": float(prices(side, params.unit, params.gamma)[0]),
+    }
+    if params.error == "distribution":
+        row |= {
+            "strong error": _root(run.squared),
+            "by chance": run.chance,
+            "told from chance": "yes" if is_told(run, params.error) else "no",
+        }
+    return row
 
 
 EXPERIMENT = Experiment(

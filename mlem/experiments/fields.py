@@ -87,7 +87,12 @@ def firing(kinds: Sequence[str] = tuple(FIRINGS)) -> Any:
 def swept_paths() -> Any:
     """The number of paths of a sweep."""
     return integer(
-        128, low=32, high=1024, offered=(64, 128, 256, 512), label="Paths", help="Shared by all runs; more make bands narrower."
+        128,
+        low=32,
+        high=4096,
+        offered=(64, 128, 256, 512),
+        label="Paths",
+        help="Shared by all runs; more make bands narrower.",
     )
 
 

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 import mlem
 from mlem.experiments import convergence
-from mlem.experiments.convergence import ConvergenceParams
+from mlem.experiments.convergence import SEPARATING, ConvergenceParams
 from mlem.jobs import Step, sliced
 from mlem.planning import ErrorModel
 from mlem.sweeps import Part, Piece, Run
@@ -27,6 +26,7 @@ from mlem.sweeps import Part, Piece, Run
 STORED = {
     "forced-ou-bernoulli": ConvergenceParams(),
     "forced-ou-systematic": ConvergenceParams(firing="systematic"),
+    "double-well-separating": SEPARATING,
 }
 """Every sweep that is stored, by the name of its file."""
 
@@ -34,9 +34,10 @@ FOLDER = Path(__file__).with_name("sweeps")
 
 
 def swept(params: ConvergenceParams) -> ConvergenceParams:
-    """What the sweep of ``params`` is known by: all that only prices is at its default."""
-    unpriced = replace(params, unit=ConvergenceParams.unit, epsilon=ConvergenceParams.epsilon)
-    return replace(unpriced, gamma=ConvergenceParams.gamma) if params.kind == "synthetic" else unpriced
+    """What the sweep of ``params`` is known by: all that only prices or judges is at its default."""
+    defaults = ConvergenceParams()
+    unpriced = replace(params, unit=defaults.unit, error=defaults.error, epsilon=defaults.epsilon)
+    return replace(unpriced, gamma=defaults.gamma) if params.kind == "synthetic" else unpriced
 
 
 def load(params: ConvergenceParams, folder: Path = FOLDER) -> Part | None:
@@ -117,6 +118,7 @@ def _write(file: Path, parts: Sequence[Part], origin: _Origin) -> None:
         **{name: np.array(text) for name, text in vars(origin).items()},
         **{f"model.{name}": np.array(value) for name, value in vars(parts[0].model).items()},
         "exact": np.array(parts[0].exact),
+        "independent": np.array(parts[0].independent),
         "counts": np.array([len(part.runs) for part in parts]),
         "method": np.array([run.piece.method for run in runs]),
         "levels": np.array([run.piece.levels for run in runs]),
@@ -125,8 +127,9 @@ def _write(file: Path, parts: Sequence[Part], origin: _Origin) -> None:
         "probabilities": np.array([np.pad(run.probabilities, (0, most - len(run.probabilities))) for run in runs]),
         "evaluations": np.stack([run.evaluations for run in runs]),
         "seconds": np.array([run.seconds for run in runs]),
-        "final": torch.stack([run.final for run in runs]).numpy().astype(np.float32),
         "squared": np.stack([run.squared for run in runs]).astype(np.float32),
+        "transport": np.stack([run.transport for run in runs]).astype(np.float32),
+        "chance": np.array([run.chance for run in runs]),
     }
     with (whole := file.with_suffix(".writing")).open("wb") as target:
         np.savez_compressed(target, **arrays)
@@ -138,15 +141,17 @@ def _read(file: Path) -> list[Part]:
     with np.load(file, allow_pickle=False) as stored:
         data: dict[str, Any] = {name: stored[name] for name in stored.files}
     model = ErrorModel(**{name: _plain(data[f"model.{name}"]) for name in (field.name for field in fields(ErrorModel))})
-    final, squared = torch.from_numpy(data["final"]).double(), data["squared"].astype(np.float64)
+    squared, transport = (data[name].astype(np.float64) for name in ("squared", "transport"))
     runs = []
     for n, method in enumerate(data["method"].tolist()):
         piece = Piece(method, int(data["levels"][n]), int(data["steps"][n]))
         p = tuple(data["probabilities"][n][: piece.levels if method == "mlem" else 1].tolist())
         shape, seconds = float(data["shape"][n]), float(data["seconds"][n])
-        runs.append(Run(piece, shape, p, data["evaluations"][n], seconds, final[n], squared[n]))
+        chance = float(data["chance"][n])
+        runs.append(Run(piece, shape, p, data["evaluations"][n], seconds, squared[n], transport[n], chance))
     ends = np.cumsum(data["counts"]).tolist()
-    return [Part(bool(data["exact"]), model, tuple(runs[begin:end])) for begin, end in pairwise([0, *ends])]
+    exact, independent = bool(data["exact"]), float(data["independent"])
+    return [Part(exact, model, independent, tuple(runs[begin:end])) for begin, end in pairwise([0, *ends])]
 
 
 def _plain(value: np.ndarray) -> Any:

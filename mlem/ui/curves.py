@@ -8,17 +8,17 @@ from dataclasses import replace
 import streamlit as st
 
 from mlem.experiments import convergence, crossover
-from mlem.experiments.convergence import ConvergenceParams, ConvergenceResult
+from mlem.experiments.convergence import ConvergenceParams, ConvergenceResult, fallen, is_told
 from mlem.experiments.crossover import CrossoverParams, CrossoverResult
 from mlem.experiments.steps import StepsResult
 from mlem.sweeps import Part
 from mlem.ui.words import digits, estimate, level_name, times
 
 
-def joined(parts: Sequence[Part]) -> Part | None:
-    """All runs so far, None before both methods have one."""
+def joined(parts: Sequence[Part], error: str = "strong") -> Part | None:
+    """All runs so far, None before both methods have one whose ``error`` can be judged."""
     runs = tuple(run for part in parts for run in part.runs)
-    if len({run.piece.method for run in runs}) < 2:
+    if len({run.piece.method for run in runs if is_told(run, error)}) < 2:
         return None
     return replace(parts[0], runs=runs)
 
@@ -41,22 +41,42 @@ def _crossed(params: CrossoverParams, count: int, _part: Part) -> CrossoverResul
 
 def convergence_lesson(params: ConvergenceParams, result: ConvergenceResult) -> str:
     """What the curves say at this γ."""
-    em, ml = result.em.slope, result.mlem.slope
-    said = []
+    em, ml, most = result.em.slope, result.mlem.slope, "at most " if result.chance else ""
+    said = [_law_lesson(result)] if result.chance else []
     if em and ml:
+        theory = f"{most}{result.theory['em']:g} and {most}{result.theory['mlem']:g}"
         said.append(
             f"At γ = {params.gamma:g} one more digit costs :orange[**EM**] × {digits(10**em.value)} and :blue[**ML-EM**] "
-            f"× {digits(10**ml.value)}: exponents {estimate(em)} and {estimate(ml)}, in theory {result.theory['em']:g} and "
-            f"{result.theory['mlem']:g}."
+            f"× {digits(10**ml.value)}: exponents {estimate(em)} and {estimate(ml)}, in theory {theory}."
         )
     if result.breakeven:
         said.append(f"ML-EM is the cheaper one below ε = {estimate(result.breakeven)}, and dearer above.")
     elif result.speedup:
         finest = result.speedup[0]
         said.append(f"At ε = {digits(finest[0])} ML-EM is {times(finest[1].value)}.")
-    if abs(params.gamma - 2.0) < 0.3:
+    if abs(params.gamma - 2.0) < 0.3 and not result.chance:
         said.append("Near γ = 2 theory has a factor log²(1/ε), which adds about 2/log(1/ε) to the exponent seen here.")
     return " ".join(said)
+
+
+def _law_lesson(result: ConvergenceResult) -> str:
+    """What the error of the law does, and the strong error of the same runs does not."""
+    said = [
+        "Here the error is that of the law: how far all ends together are from where they should be, whichever path is where."
+    ]
+    separated = False
+    for name, curve in ((":orange[**EM’s**]", result.em), (":blue[**ML-EM’s**]", result.mlem)):
+        if fall := fallen(curve):
+            by_law, by_path = fall.coarse / fall.fine, fall.coarse_strong / fall.fine_strong
+            separated |= by_path < 0.7 * by_law
+            said.append(
+                f"Over {name} curve it falls {digits(by_law)} ×, the strong error of the same runs {digits(by_path)} ×, from "
+                f"{digits(fall.coarse_strong)} to {digits(fall.fine_strong)}."
+            )
+    said.append("A kick moves its path in full; the law hardly sees it, as others are kicked the other way.")
+    if separated:
+        said.append("Paths that were kicked apart stay apart: the strong error is stuck while that of the law still falls.")
+    return " ".join(said) + "\n\n"
 
 
 def crossover_lesson(params: CrossoverParams, result: CrossoverResult) -> str:

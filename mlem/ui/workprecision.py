@@ -7,6 +7,7 @@ When the user lets go, Python is told.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
@@ -15,12 +16,13 @@ import streamlit as st
 from jaxtyping import Float
 
 from mlem.checks import check_choice, check_integer, check_positive
+from mlem.experiments.convergence import Chance
 from mlem.frontier import UNITS, Runs, prices
 from mlem.ui.chart import component, library
 from mlem.ui.palette import DARK, LIGHT
 from mlem.ui.payload import pack
 
-MAGIC = 0x4D4C5701  # "MLW" and the version of the format, 1
+MAGIC = 0x4D4C5702  # "MLW" and the version of the format, 2
 HEIGHT = 560  # CSS pixels
 GAMMAS = (0.25, 5.0)  # where the slider ends, unless γ itself lies outside
 
@@ -48,6 +50,8 @@ class WorkPrecision:
     names: by method ("em", "mlem"), a name for each run, shown at the pointer.
     predicted: by method, costs (gammas, targets) by theory with measured constants, in model cost.
     predicted_for: the γ of these, ascending.
+    chance: where the error is that of a law, what is by chance in it; theory's exponents are upper bounds then.
+    paths: how many there are; by default one for each row of squared errors.
     about: what the runs are of. The user's own view is kept as long as this stays the same.
     intervals: False leaves the resamples out, nine tenths of the payload: for runs that are still arriving.
     projector: larger type.
@@ -61,6 +65,8 @@ class WorkPrecision:
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     predicted: Mapping[str, Float[np.ndarray, "gammas targets"]] = field(default_factory=dict)
     predicted_for: Sequence[float] = ()
+    chance: Chance | None = None
+    paths: int | None = None
     about: str = ""
     intervals: bool = True
     projector: bool = False
@@ -95,16 +101,17 @@ class WorkPrecision:
         """The payload for the browser; ``height`` in CSS pixels. The browser minds ``chosen`` where ``serial`` has changed."""
         arrays: dict[str, np.ndarray] = {}
         steps: dict[str, float] = {}
-        for method, runs in (("em", self.em), ("mlem", self.mlem)):
+        for name, runs in self._clouds().items():
             x = np.log(np.maximum(runs.errors, _LEAST))
-            ratios = np.log(np.maximum(runs.resampled, _LEAST)) - x if self.intervals else np.empty((0, len(x)))
-            steps[method] = float(np.abs(ratios).max(initial=1e-9)) / 32767
+            with_intervals = self.intervals and name in ("em", "mlem")
+            ratios = np.log(np.maximum(runs.resampled, _LEAST)) - x if with_intervals else np.empty((0, len(x)))
+            steps[name] = float(np.abs(ratios).max(initial=1e-9)) / 32767
             arrays |= {
-                f"{method}.x": x.astype(np.float32),
-                f"{method}.ratio": np.rint(ratios / steps[method]).astype(np.int16),
-                f"{method}.evaluations": runs.evaluations.astype(np.float32),
-                f"{method}.seconds": runs.seconds.astype(np.float32),
-                f"{method}.family": np.unique(runs.family, return_inverse=True)[1].astype(np.int16),
+                f"{name}.x": x.astype(np.float32),
+                f"{name}.ratio": np.rint(ratios / steps[name]).astype(np.int16),
+                f"{name}.evaluations": runs.evaluations.astype(np.float32),
+                f"{name}.seconds": runs.seconds.astype(np.float32),
+                f"{name}.family": np.unique(runs.family, return_inverse=True)[1].astype(np.int16),
             }
         arrays |= {f"{method}.predicted": np.log(costs).astype(np.float32) for method, costs in self.predicted.items()}
         gamma = self.chosen.gamma
@@ -117,7 +124,8 @@ class WorkPrecision:
             "targets": np.log(self.targets).tolist(),
             "steps": steps,
             "predicted_for": list(self.predicted_for),
-            "paths": len(self.em.squared),
+            "paths": self.paths or len(self.em.squared),
+            "independent": math.log(self.chance.independent) if self.chance else None,
             "error": self.error,
             "names": {method: list(names) for method, names in self.names.items()},
             "about": self.about,
@@ -127,6 +135,11 @@ class WorkPrecision:
             "themes": {"light": asdict(LIGHT), "dark": asdict(DARK)},
         }
         return pack(MAGIC, header, arrays)
+
+    def _clouds(self) -> dict[str, Runs]:
+        """All runs, by the names of their arrays."""
+        hidden = {"em.hidden": self.chance.em_runs, "mlem.hidden": self.chance.mlem_runs} if self.chance else {}
+        return {"em": self.em, "mlem": self.mlem} | {name: runs for name, runs in hidden.items() if runs is not None}
 
 
 def work_precision(

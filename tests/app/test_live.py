@@ -187,7 +187,7 @@ def test_a_job_that_ends_during_a_run_of_the_page_has_it_run_again(pool: Pool, m
 
 def test_a_stored_sweep_is_drawn_without_a_job(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     one = np.ones(1)
-    stored, drawn = Part(True, ErrorModel(one, 0.0, one, one, one, order=1), ()), list[tuple[Sequence[Part], bool]]()
+    stored, drawn = Part(True, ErrorModel(one, 0.0, one, one, one, order=1), 0.1, ()), list[tuple[Sequence[Part], bool]]()
     monkeypatch.setattr(live, "load", lambda params: stored)
     live.sweep(ConvergenceParams(), lambda parts, done: drawn.append((parts, done)), page="test")
     assert drawn == [([stored], True)]

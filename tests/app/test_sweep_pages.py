@@ -45,6 +45,7 @@ def test_opens_on_the_stored_result(visit, name: str) -> None:  # type: ignore[n
     [
         ("convergence", "Easy γ = 1", "gamma", 1.0),
         ("convergence", "Even firing", "firing", "systematic"),
+        ("convergence", "Paths that separate", "error", "distribution"),
         ("crossover", "Deep γ = 4", "gamma", 4.0),
         ("crossover", "Even firing", "firing", "systematic"),
     ],
@@ -61,6 +62,15 @@ def test_gamma_moves_the_words_without_a_run(visit) -> None:  # type: ignore[no-
     app = visit("crossover")
     app.select_slider(key="crossover.gamma").set_value(4.0).run()
     assert "At γ = 4 EM’s exponent is 5.0" in text(app)
+    assert not app.get("progress")
+
+
+def test_another_error_is_another_look_at_the_same_runs(visit) -> None:  # type: ignore[no-untyped-def]
+    app = visit("convergence")
+    assert "the error is that of the law" not in text(app)
+    app.selectbox(key="convergence.error").set_value("distribution").run()
+    assert not app.exception
+    assert "the error is that of the law" in text(app)
     assert not app.get("progress")
 
 

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from mlem.frontier import Envelope, breakeven, cautions, envelope, exponent, prices, speedup
+from mlem.frontier import Envelope, breakeven, cautions, envelope, exponent, known, prices, speedup
 from tests.e2e.conftest import serving
 from tests.e2e.steps import settle, visit
-from tests.made_runs import made_runs, part
+from tests.made_runs import doubtful, made_runs, part
 
 SCRIPT = """
 import numpy as np, streamlit as st
 from mlem.ui.workprecision import Chosen, WorkPrecision, work_precision
-from tests.made_runs import made_runs, part
+from mlem.experiments.convergence import Chance
+from tests.made_runs import doubtful, made_runs, part
 
 def keep(chosen):
     st.session_state["chosen"] = chosen
@@ -29,7 +30,8 @@ if st.button("Deep"):
 chosen = st.session_state.setdefault("chosen", Chosen(2.5, "cost", 0.05))
 st.write(f"Python knows {chosen.gamma:g}, {chosen.unit}, {chosen.target:.3g}")
 em, mlem = (part(runs, share) for runs in made_runs())
-work_precision(WorkPrecision(em, mlem, np.geomspace(0.012, 0.3, 20), chosen), key="here", on_choice=keep)
+chance = Chance(0.04, None, doubtful(mlem)) if st.checkbox("chance") else None
+work_precision(WorkPrecision(em, mlem, np.geomspace(0.012, 0.3, 20), chosen, chance=chance), key="here", on_choice=keep)
 """
 TARGETS = np.geomspace(0.012, 0.3, 20)
 ANSWERS = """(method) => {
@@ -105,6 +107,24 @@ def test_the_browser_computes_what_python_does(page: Page, address: str, gamma: 
         same(found["breakeven"], breakeven(wanted["em"], wanted["mlem"]))
     said = [f"{name}: {words}" for name, method in (("EM", "em"), ("ML-EM", "mlem")) for words in cautions(wanted[method])]
     assert chart.locator("li.mind").all_inner_texts() == said
+
+
+def test_a_curve_ends_where_chance_hides_the_cheapest_run(page: Page, address: str) -> None:
+    chart = shown(page, address)
+    page.get_by_role("slider", name="share").press("ArrowRight")
+    page.get_by_text("chance", exact=True).click()
+    expect(chart.locator(".wp-fit")).to_contain_text("are grey, and make no curve")
+    for gamma in ("1", "2.5", "4"):
+        slide(chart, gamma)
+        whole, hidden = curves(float(gamma), "cost")["mlem"], doubtful(made_runs()[1])
+        wanted = known(whole, hidden.errors, prices(hidden, "cost", float(gamma)))
+        assert 0 < len(wanted.finite) < len(whole.finite)
+        found = page.evaluate(ANSWERS, "mlem")
+        costs = np.array([np.inf if value is None else np.exp(value) for value in found["costs"]])
+        np.testing.assert_allclose(costs, wanted.costs, rtol=1e-3)
+        same(found["slope"], exponent(wanted))
+    chart.get_by_role("slider", name="RMSE at T at which both are compared").press("End")
+    expect(chart.locator("strong")).to_contain_text("chance hides the cheapest run of ML-EM")
 
 
 def test_dragging_needs_no_server_and_letting_go_tells_it(page: Page, address: str) -> None:

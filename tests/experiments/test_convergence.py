@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from mlem.experiments import convergence, crossover
-from mlem.experiments.convergence import ConvergenceParams
+from mlem.experiments.convergence import SEPARATING, ConvergenceParams, ConvergenceResult
 from mlem.experiments.crossover import CrossoverParams
 from mlem.experiments.result import to_csv, to_json
+from mlem.experiments.store import load
 from mlem.sweeps import Part
 
 SMALL = ConvergenceParams(sde="ornstein-uhlenbeck", levels=5, paths=32)
@@ -83,6 +84,58 @@ def test_export(part: Part) -> None:
     assert {"frontier", "slope"} <= set(content["em"])
     assert len(content["runs"]) == len(part.runs)
     assert to_csv(result.rows()).count("\n") == len(result.rows()) + 1
+
+
+@pytest.fixture(scope="module")
+def separated() -> ConvergenceResult:
+    """Where paths separate, as it is stored: 4096 paths in a double well."""
+    part = load(SEPARATING)
+    assert part is not None
+    return convergence.judge(SEPARATING, part)
+
+
+def test_the_law_comes_nearer_where_the_strong_error_is_stuck(separated: ConvergenceResult) -> None:
+    """Of EM both fall alike. ML-EM's kicks separate paths, which the law does not see."""
+    em, ml = (convergence.fallen(curve) for curve in (separated.em, separated.mlem))
+    assert em is not None
+    assert ml is not None
+    assert em.coarse_strong / em.fine_strong > 0.8 * em.coarse / em.fine
+    assert ml.coarse / ml.fine > 5
+    assert ml.coarse_strong / ml.fine_strong < 3.5
+    by_target = dict(zip((error for error, _ in separated.mlem.frontier), separated.mlem.strong, strict=True))
+    stuck = [strong for error, strong in by_target.items() if 0.024 < error < 0.11]
+    assert min(stuck) > 0.2, "over this range the error of the law falls fourfold"
+    assert "the strong error of its cheapest runs goes from" in separated.summary()
+
+
+def test_distribution_errors_are_at_most_strong_and_told_from_chance(separated: ConvergenceResult) -> None:
+    told = [row for row in separated.runs if row["told from chance"] == "yes"]
+    assert separated.chance is not None
+    hidden = [side for side in (separated.chance.em_runs, separated.chance.mlem_runs) if side is not None]
+    assert len(told) == len(separated.em_runs.family) + len(separated.mlem_runs.family)
+    assert len(separated.runs) - len(told) == sum(len(side.family) for side in hidden) > 0
+    for row in separated.runs:
+        error, strong, chance = (row[name] for name in ("error", "strong error", "by chance"))
+        assert float(error) <= float(strong) * 1.0001
+        assert (float(error) >= 2 * float(chance)) == (row["told from chance"] == "yes")
+    assert float(np.median([float(row["by chance"]) for row in told])) < separated.chance.independent / 2, "noise is shared"
+
+
+def test_no_curve_goes_where_a_hidden_run_might_be_cheaper(separated: ConvergenceResult) -> None:
+    end = min(error for error, cost in separated.mlem.frontier if np.isfinite(cost))
+    costs = dict(separated.mlem.frontier)
+    hidden = [row for row in separated.runs if row["told from chance"] == "no" and row["method"] == "ML-EM"]
+    assert all(row["cost"] >= costs[error] for row in hidden for error in costs if error >= max(end, float(row["error"])))
+    assert any(float(row["error"]) < end for row in hidden)
+    assert separated.mlem.slope is not None
+    assert all(
+        np.isnan(strong) == np.isinf(cost) for strong, (_, cost) in zip(separated.mlem.strong, costs.items(), strict=True)
+    )
+
+
+def test_only_the_strong_error_has_costs_that_theory_predicts(part: Part, separated: ConvergenceResult) -> None:
+    assert separated.mlem.predicted == ()
+    assert convergence.judge(ConvergenceParams(), part).chance is None
 
 
 def test_a_part_of_a_sweep_can_be_judged() -> None:

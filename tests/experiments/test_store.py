@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from mlem.__main__ import main
 from mlem.experiments import steps as steps_experiment
@@ -67,8 +66,9 @@ def assert_same(stored: Run, run: Run) -> None:
     assert (stored.piece, stored.shape) == (run.piece, run.shape)
     assert stored.probabilities == pytest.approx(run.probabilities, rel=1e-6)
     np.testing.assert_allclose(stored.evaluations, run.evaluations, rtol=1e-6)
-    torch.testing.assert_close(stored.final, run.final, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(stored.squared, run.squared, rtol=1e-3, atol=1e-9)
+    np.testing.assert_allclose(stored.transport, run.transport, rtol=1e-3, atol=1e-9)
+    assert stored.chance == pytest.approx(run.chance, rel=1e-6)
 
 
 def test_what_is_stored_is_what_the_code_gives(folder: Path) -> None:
@@ -77,9 +77,9 @@ def test_what_is_stored_is_what_the_code_gives(folder: Path) -> None:
     assert len(part.runs) == len(runs)
     for stored, run in zip(part.runs, runs, strict=True):
         assert_same(stored, run)
-        assert stored.final.dtype == torch.float64
-        assert stored.squared.dtype == np.float64
+        assert stored.squared.dtype == stored.transport.dtype == np.float64
     assert part.exact == sweep.exact
+    assert part.independent == sweep.ground.law.independent
     for name, value in vars(sweep.model).items():
         np.testing.assert_array_equal(vars(part.model)[name], value)
     assert isinstance(part.model.correlation, float)
@@ -87,7 +87,7 @@ def test_what_is_stored_is_what_the_code_gives(folder: Path) -> None:
 
 def test_bands_and_exponents_can_be_made_again(folder: Path) -> None:
     part, sweep = build(folder), SMALL.sweep()
-    for params in (SMALL, replace(SMALL, gamma=4.0, unit="evaluations")):
+    for params in (SMALL, replace(SMALL, gamma=4.0, unit="evaluations"), replace(SMALL, error="distribution")):
         again, direct = judge(params, part), judge(params, sweep.whole())
         np.testing.assert_allclose(again.mlem.frontier, direct.mlem.frontier, rtol=1e-5)
         np.testing.assert_allclose(again.em.band, direct.em.band, rtol=1e-5)
@@ -98,7 +98,7 @@ def test_bands_and_exponents_can_be_made_again(folder: Path) -> None:
 def test_a_sweep_is_known_by_what_is_simulated(folder: Path) -> None:
     part = build(folder)
     assert load(replace(SMALL, gamma=4.0), folder) is part
-    assert load(replace(SMALL, unit="evaluations"), folder) is part
+    assert load(replace(SMALL, unit="evaluations", error="distribution"), folder) is part
     for other in ({"seed": 1}, {"firing": "nested"}, {"paths": 64}, {"levels": 5}, {"residual": "independent"}):
         assert load(replace(SMALL, **other), folder) is None  # type: ignore[arg-type]
     spectral = ConvergenceParams(kind="spectral", levels=4, gamma=2.0)
@@ -172,7 +172,7 @@ def test_a_sweep_is_a_job(folder: Path, made: list[Piece]) -> None:
     later = [part for _, part in steps(SMALL, start=len(parts) - 2) if part is not None]
     for again, part in zip(later, parts[-2:], strict=True):
         for a, b in zip(again.runs, part.runs, strict=True):
-            assert torch.equal(a.final, b.final)
+            assert np.array_equal(a.squared, b.squared)
             assert a.probabilities == b.probabilities
 
 

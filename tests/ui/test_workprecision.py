@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from mlem.experiments.convergence import Chance
 from mlem.frontier import Runs, prices
 from mlem.ui.workprecision import HEIGHT, MAGIC, Chosen, WorkPrecision, _Talk
-from tests.made_runs import LEVELS, made_runs
+from tests.made_runs import LEVELS, made_runs, part
 from tests.ui.payloads import unpack
 
 EM, MLEM = made_runs()
@@ -68,6 +69,17 @@ def test_what_theory_predicts_goes_along() -> None:
     header, arrays = read(make_shown(predicted={"em": costs}, predicted_for=(1.0, 2.0)))
     assert header["predicted_for"] == [1.0, 2.0]
     np.testing.assert_allclose(np.exp(arrays["em.predicted"]), costs, rtol=1e-5)
+
+
+def test_what_chance_hides_goes_along_without_resamples() -> None:
+    hidden = part(MLEM, 0.5)
+    header, arrays = read(make_shown(chance=Chance(0.07, None, hidden), paths=4096))
+    assert header["independent"] == pytest.approx(np.log(0.07))
+    assert header["paths"] == 4096
+    assert "em.hidden.x" not in arrays
+    np.testing.assert_allclose(np.exp(arrays["mlem.hidden.x"]), hidden.errors, rtol=1e-6)
+    assert arrays["mlem.hidden.ratio"].size == 0
+    assert read(make_shown())[0]["independent"] is None
 
 
 def test_the_slider_reaches_the_gamma_that_is_asked_for() -> None:

@@ -66,6 +66,15 @@ export function envelope(method, costs) {
   return { targets, rows, lowest };
 }
 
+// The curve down to where cheaper runs might do as well: those of ``hidden``, whose errors are not told from chance.
+export function known(curve, hidden, costs) {
+  const { targets, rows } = curve, lowest = Float64Array.from(curve.lowest), count = targets.length;
+  const doubtful = (k) => costs.some((cost, run) => hidden.errors[run] <= targets[k] && cost < costAt(curve, 0, k));
+  const end = Array.from(targets.keys()).findLastIndex(doubtful) + 1;
+  for (let row = 0; row < rows; row++) lowest.fill(Infinity, row * count, row * count + end);
+  return { targets, rows, lowest };
+}
+
 export const costAt = ({ targets, lowest }, row, k) => lowest[row * targets.length + k];
 export const reached = (curve) => Array.from(curve.targets.keys()).filter((k) => Number.isFinite(costAt(curve, 0, k)));
 

@@ -13,8 +13,8 @@ export function places(method, costs, frame) {
   return at;
 }
 
-// Clouds by method, the way down from the curves to the target's handle (``foot``), and the curves as they were (``ghosts``).
-export function paintBeneath(canvas, { clouds, foot, ghosts }, { margin, width, height }, c) {
+// Clouds by method, those of runs that are ``hidden`` by chance too, the way down from the curves to the target's handle (``foot``), and the curves as they were (``ghosts``).
+export function paintBeneath(canvas, { clouds, hidden, foot, ghosts }, { margin, width, height }, c) {
   const ratio = window.devicePixelRatio || 1, ctx = canvas.getContext("2d");
   if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
     Object.assign(canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
@@ -31,18 +31,21 @@ export function paintBeneath(canvas, { clouds, foot, ghosts }, { margin, width, 
   ctx.setLineDash([]);
   ctx.globalAlpha = 0.5;
   for (const [method, points] of Object.entries(ghosts)) stroke(ctx, points, c[method], 1.5);
-  for (const [method, at] of Object.entries(clouds)) {
-    const size = method === "em" ? 2.8 : 2.1;
-    ctx.globalAlpha = Math.max(0.25, Math.min(0.6, 8 / Math.sqrt(at.length)));
-    ctx.beginPath();
-    for (let i = 0; i < at.length; i += 2) {
-      if (method === "mlem") ctx.rect(at[i] - size, at[i + 1] - size, 2 * size, 2 * size);
-      else ctx.moveTo(at[i] + size, at[i + 1]), ctx.arc(at[i], at[i + 1], size, 0, 7);
-    }
-    if (method === "mlem") (ctx.fillStyle = c.mlem), ctx.fill();
-    else (ctx.strokeStyle = c.em), (ctx.lineWidth = 1.3), ctx.stroke();
-  }
+  for (const [method, at] of Object.entries(hidden)) dots(ctx, method, at, c.muted, 0.35);
+  for (const [method, at] of Object.entries(clouds)) dots(ctx, method, at, c[method], Math.max(0.25, Math.min(0.6, 8 / Math.sqrt(at.length))));
   ctx.restore();
+}
+
+function dots(ctx, method, at, colour, alpha) {
+  const size = method === "em" ? 2.8 : 2.1;
+  ctx.globalAlpha = alpha;
+  ctx.beginPath();
+  for (let i = 0; i < at.length; i += 2) {
+    if (method === "mlem") ctx.rect(at[i] - size, at[i + 1] - size, 2 * size, 2 * size);
+    else ctx.moveTo(at[i] + size, at[i + 1]), ctx.arc(at[i], at[i + 1], size, 0, 7);
+  }
+  if (method === "mlem") (ctx.fillStyle = colour), ctx.fill();
+  else (ctx.strokeStyle = colour), (ctx.lineWidth = 1.3), ctx.stroke();
 }
 
 function stroke(ctx, points, colour, width) {

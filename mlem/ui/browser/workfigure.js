@@ -1,7 +1,7 @@
 // What the work–precision chart draws by Plotly: its data and layout.
 
 import { costAt, reached } from "./frontier.js";
-import { LABELS, LARGE, METHODS, digits, plain, theory, times } from "./workwords.js";
+import { LABELS, LARGE, METHODS, digits, theory, times } from "./workwords.js";
 
 export const UNITS = {
   cost: { title: "Cost per path, in f¹ evaluations", short: "Model cost" },
@@ -54,6 +54,7 @@ export function workFigure({ scene, state, answers, ranges, margin, colours: c, 
   if (state.shown.theory) data.push(...theorySeries(look, shown, annotations));
   for (const method of shown) data.push(curveOf(look, method));
   if (shown.length === 2) comparison(look, data, annotations);
+  const shapes = scene.independent === null ? [] : chanceMarks(look, shown, annotations);
   endLabels(look, shown, annotations);
   const corner = { xref: "paper", yref: "paper", xanchor: "left", yanchor: "bottom", xshift: -margin.l, yshift: 6, showarrow: false };
   if (narrow) annotations.push({ x: 0, y: 1, text: UNITS[state.unit].title, ...corner });
@@ -75,6 +76,7 @@ export function workFigure({ scene, state, answers, ranges, margin, colours: c, 
       xaxis: { ...axis, ...errorTicks(ranges.x, narrow), ...room, range: ranges.x, title: title(errorTitle) },
       yaxis: { ...axis, ...costTicks(ranges.y, narrow), range: ranges.y, title: title(narrow ? "" : UNITS[state.unit].title) },
       annotations,
+      shapes,
       modebar: { bgcolor: "rgba(0,0,0,0)", color: c.muted, activecolor: c.ink },
     },
   };
@@ -131,8 +133,8 @@ function predictedOf({ scene, state }, method) {
 }
 
 // Theory's slope over half a decade, above the upper curve and below the lower one, clear of either. Everything in logarithms.
-function triangle({ answers, state, ranges, c, narrow, font }, method, annotations) {
-  const said = theory(method, state.unit, state.gamma), { curve } = answers[method], there = reached(curve);
+function triangle({ scene, answers, state, ranges, c, narrow, font }, method, annotations) {
+  const said = theory(method, state, scene), { curve } = answers[method], there = reached(curve);
   if (!said || there.length < 3) return null;
   const [fine, coarse] = [there[0], there[there.length - 1]].map((k) => curve.targets[k]);
   const middle = (fine + coarse) / 2, half = Math.min(0.25 * Math.LN10, (coarse - fine) / 6);
@@ -147,8 +149,27 @@ function triangle({ answers, state, ranges, c, narrow, font }, method, annotatio
   const look = { showarrow: false, font: { color: c.theory_text, size: font.size - (narrow ? 1 : 0) } };
   const label = (x, y, text, rest) => annotations.push({ x: x / Math.LN10, y: y / Math.LN10, text, ...look, ...rest });
   label(middle, corner[1], "1", { yanchor: up ? "bottom" : "top" });
-  label(corner[0], base, narrow ? plain(said.value) : said.said, { xanchor: up ? "right" : "left", xshift: up ? -4 : 4 });
+  label(corner[0], base, narrow ? said.short : said.said, { xanchor: up ? "right" : "left", xshift: up ? -4 : 4 });
   return { slope: [[x0, y0], [x1, y1]], legs: [[x0, y0], corner, [x1, y1]] };
+}
+
+// Where chance hides the end of a curve, and what two samples without shared noise differ by.
+function chanceMarks({ scene, answers, ranges, c, font, narrow }, shown, annotations) {
+  const [left, right] = ranges.x, shapes = [], upright = { yref: "paper", y0: 0, y1: 1, layer: "below" };
+  const label = (x, text, rest) =>
+    annotations.push({ x, y: 1, yref: "paper", yanchor: "top", text, showarrow: false, font: { color: c.muted, size: font.size - 1 }, ...rest });
+  const ends = shown.filter((method) => answers[method].ends).map((method) => reached(answers[method].curve)[0] ?? scene.targets.length - 1);
+  if (ends.length) {
+    const from = scene.targets[Math.max(...ends)] / Math.LN10;
+    shapes.push({ type: "rect", x0: 10 ** from, x1: 10 ** right, ...upright, fillcolor: faded(c.muted, 0.14), line: { width: 0 } });
+    label(right, narrow ? "chance" : "hidden by chance", { xanchor: "right", xshift: -4 });
+  }
+  const line = scene.independent / Math.LN10;
+  if (between(line, right, left)) {
+    shapes.push({ type: "line", x0: 10 ** line, x1: 10 ** line, ...upright, line: { color: c.muted, width: 1.5, dash: "dot" } });
+    label(line, narrow ? "no shared noise" : "two samples without shared noise", { xanchor: "right", xshift: -4, yshift: -20 });
+  }
+  return shapes;
 }
 
 // A bracket between the curves at the target, and the break-even point.
@@ -214,10 +235,15 @@ function faded(hex, opacity) {
 
 // The clouds as Plotly's own series, for a picture that is saved.
 export function cloudSeries(scene, answers, shown, c) {
-  return METHODS.filter((method) => shown[method]).map((method) => ({
-    x: exps(scene.methods[method].errors.subarray(0, scene.methods[method].runs)),
-    y: exps(answers[method].costs),
+  const series = (method, { errors, runs }, costs, color) => ({
+    x: exps(errors.subarray(0, runs)),
+    y: exps(costs),
     mode: "markers",
-    marker: { symbol: method === "em" ? "circle-open" : "square", size: 5, color: c[method], opacity: 0.4 },
-  }));
+    marker: { symbol: method === "em" ? "circle-open" : "square", size: 5, color, opacity: 0.4 },
+  });
+  const seen = METHODS.filter((method) => shown[method]), { methods } = scene, grey = seen.filter((method) => methods[method].hidden);
+  return [
+    ...grey.map((method) => series(method, methods[method].hidden, answers[method].hiddenCosts, c.muted)),
+    ...seen.map((method) => series(method, methods[method], answers[method].costs, c[method])),
+  ];
 }

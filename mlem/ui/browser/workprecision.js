@@ -1,13 +1,13 @@
 // The work–precision chart: runs are priced, and everything is drawn anew, in the browser whenever γ, the unit or the target moves.
 // When the user lets go, Python is told (see workprecision.py).
 
-import { band, breakeven, costAt, envelope, exponent, logPrices, logRatio, lowerBound, prepare, reached, speedup } from "./frontier.js";
+import { band, breakeven, costAt, envelope, exponent, known, logPrices, logRatio, lowerBound, prepare, reached, speedup } from "./frontier.js";
 import { Plot, decode, isDark } from "./plot.js";
 import { paintBeneath, placeOf, places } from "./workcanvas.js";
 import { UNITS, cloudSeries, margins, workFigure } from "./workfigure.js";
 import { LABELS, METHODS, digits, shortName, wordsOf } from "./workwords.js";
 
-const MAGIC = 0x4d4c5701;
+const MAGIC = 0x4d4c5702;
 const THUMB = 20, STOPS = 1000; // of a slider: CSS pixels, as in workprecision.css; positions along the axis of errors
 const QUIET = 350; // ms without a movement, after which the user has let go
 const ROOM = 0.6; // a share of the axis that curves may leave unused before it is fitted again
@@ -89,7 +89,8 @@ class WorkPrecision {
       const parts = ["x", "ratio", "evaluations", "seconds", "family"].map((name) => [name, part(name)]);
       return prepare({ ...Object.fromEntries(parts), step: content.steps[method] }, targets);
     };
-    this.scene = { ...content, targets, methods: { em: runs("em"), mlem: runs("mlem") } };
+    const all = (method) => ({ ...runs(method), hidden: content.arrays[`${method}.hidden.x`] ? runs(`${method}.hidden`) : null });
+    this.scene = { ...content, targets, methods: { em: all("em"), mlem: all("mlem") } };
     this.memory = null;
     // Python's choice counts when it is a new one: it does not repeat what it was told.
     if (first || content.serial !== before.serial)
@@ -182,8 +183,10 @@ class WorkPrecision {
     const { gamma, unit, target } = this.state, { methods } = this.scene, key = `${unit} ${gamma}`;
     if (this.memory?.key !== key) {
       const of = (method) => {
-        const costs = logPrices(methods[method], unit, gamma), curve = envelope(methods[method], costs);
-        return { costs, curve, band: band(curve), slope: reached(curve).length > 1 ? exponent(curve) : null };
+        const { hidden } = methods[method], costs = logPrices(methods[method], unit, gamma), whole = envelope(methods[method], costs);
+        const hiddenCosts = hidden && logPrices(hidden, unit, gamma), curve = hidden ? known(whole, hidden, hiddenCosts) : whole;
+        const ends = reached(curve).length < reached(whole).length; // by chance
+        return { costs, hiddenCosts, curve, ends, band: band(curve), slope: reached(curve).length > 1 ? exponent(curve) : null };
       };
       const [em, mlem] = METHODS.map(of), even = breakeven(em.curve, mlem.curve);
       const ratios = Array.from(em.curve.targets.keys(), (k) => logRatio(em.curve, mlem.curve, 0, k)).filter((one) => !Number.isNaN(one));
@@ -247,9 +250,11 @@ class WorkPrecision {
     const answers = this.answers(), frame = { ranges: this.ranges(), margin: this.margin, width: this.plot.width, height };
     const shown = METHODS.filter((method) => this.state.shown.runs && this.state.shown[method]);
     this.clouds = Object.fromEntries(shown.map((method) => [method, places(this.scene.methods[method], answers[method].costs, frame)]));
+    const grey = shown.filter((method) => this.scene.methods[method].hidden);
+    const hidden = Object.fromEntries(grey.map((method) => [method, places(this.scene.methods[method].hidden, answers[method].hiddenCosts, frame)]));
     const lowest = Math.min(...answers.costs.filter(Number.isFinite));
     const foot = Number.isFinite(lowest) && placeOf(this.state.target, Math.log(lowest), frame);
-    paintBeneath(this.canvas, { clouds: this.clouds, foot, ghosts: this.ghosts(frame) }, frame, this.colours);
+    paintBeneath(this.canvas, { clouds: this.clouds, hidden, foot, ghosts: this.ghosts(frame) }, frame, this.colours);
     const { l, r, b } = this.margin, [from, to] = frame.ranges.x, share = (this.state.target / Math.LN10 - from) / (to - from);
     Object.assign(this.figure.style, { height: `${height}px`, minHeight: "" });
     const along = { left: `${l - THUMB / 2}px`, width: `${frame.width - l - r + THUMB}px`, top: `${this.figure.offsetTop + height - b - 22}px` };

@@ -21,13 +21,13 @@ export const times = (ratio) =>
 export const plain = (value) => Number(value.toFixed(3)).toString();
 
 // What theory says of a method's exponent in this unit, and in which words; null where it says nothing. Where every evaluation costs
-// the same, γ = 0.
-export function theory(method, unit, gamma) {
+// the same, γ = 0. It speaks of strong errors: of the error of a law, which is at most that, it gives an upper bound.
+export function theory(method, { unit, gamma }, { independent }) {
   if (unit === "seconds") return null;
-  const at = unit === "evaluations" ? 0 : gamma;
-  if (method === "em") return { value: at + 1, said: unit === "evaluations" ? "1" : `γ + 1 = ${plain(at + 1)}` };
-  const value = Math.max(at, 1 + at / 2), formula = at < 2 ? "1 + γ/2" : "γ";
-  return { value, said: unit === "evaluations" ? "1" : at === 2 ? "2, with log²" : `${formula} = ${plain(value)}` };
+  const at = unit === "evaluations" ? 0 : gamma, value = method === "em" ? at + 1 : Math.max(at, 1 + at / 2);
+  const formula = method === "em" ? "γ + 1" : at < 2 ? "1 + γ/2" : "γ", number = plain(value), bound = independent === null ? "" : "≤ ";
+  const said = unit === "evaluations" ? "1" : method === "mlem" && at === 2 ? "2, with log²" : `${formula} = ${number}`;
+  return { value, said: bound + said, short: bound + number };
 }
 
 const interval = ({ low, high }) => (Number.isNaN(low) ? "" : ` (${digits(low)} to ${digits(high)})`);
@@ -39,9 +39,10 @@ export const shortName = ({ error }) => error.split(" ")[0];
 export function wordsOf(scene, state, answers) {
   const at = `At ${shortName(scene)} ${digits(Math.exp(state.target))}`;
   const missing = METHODS.filter((_, i) => !Number.isFinite(answers.costs[i])).map((method) => LABELS[method]);
-  const verdict = answers.speedup ? `${at} ML-EM is ${times(answers.speedup.value)}` : `${at} no run of ${missing.join(" or ")} is good enough`;
+  const why = isHidden(scene, answers, missing) ? `chance hides the cheapest run of ${missing.join(" and ")}` : `no run of ${missing.join(" or ")} is good enough`;
+  const verdict = answers.speedup ? `${at} ML-EM is ${times(answers.speedup.value)}` : `${at} ${why}`;
   const range = answers.speedup ? interval(asSaid(answers.speedup)) : "";
-  const lines = METHODS.map((method) => [method, `${LABELS[method]}: ${slopeInWords(state, method, answers[method].slope)}`]);
+  const lines = METHODS.map((method) => [method, `${LABELS[method]}: ${slopeInWords(scene, state, method, answers[method].slope)}`]);
   const even = evenInWords(scene, answers);
   if (even) lines.push(["even", even]);
   const alt = `Cost against error${state.unit === "cost" ? ` at γ = ${state.gamma.toFixed(2)}` : ""}. `;
@@ -51,8 +52,12 @@ export function wordsOf(scene, state, answers) {
   return { verdict, range, lines, fit: fitInWords(scene, state), alt: all };
 }
 
-function slopeInWords(state, method, slope) {
-  const said = theory(method, state.unit, state.gamma), after = said ? `; theory ${said.said}` : "";
+// Whether a curve that is missing ends where chance begins.
+const isHidden = ({ methods }, answers, missing) =>
+  METHODS.some((method) => missing.includes(LABELS[method]) && methods[method].hidden && answers[method].ends);
+
+function slopeInWords(scene, state, method, slope) {
+  const said = theory(method, state, scene), after = said ? `; theory ${said.said}` : "";
   if (!slope) return `slope not to be fitted${after}`;
   const between = Number.isNaN(slope.low) ? "" : ` (${slope.low.toFixed(2)} to ${slope.high.toFixed(2)})`;
   return `slope ${slope.value.toFixed(2)}${between}${after}`;
@@ -67,10 +72,17 @@ function evenInWords(scene, { em, mlem, breakeven }) {
 }
 
 function fitInWords(scene, state) {
-  const { targets, methods, paths, predicted_for: gammas } = scene;
+  const { targets, methods, paths, independent, predicted_for: gammas } = scene;
   const [low, high] = [targets[0], targets[targets.length - 1]].map((log) => digits(Math.exp(log)));
   const intervals = methods.em.rows > 1 ? `; 95 % intervals by resampling ${paths} paths` : "";
   const dashed = gammas.length && state.unit === "cost" ? " Dashed: theory with measured constants." : "";
   const fitted = `Slopes of log cost against log(1/error), fitted over ${shortName(scene)} ${low} to ${high}${intervals}.`;
-  return `${fitted} ${methods.em.runs} runs of EM, ${methods.mlem.runs} of ML-EM.${dashed}`;
+  const chance = independent === null ? "" : ` ${chanceInWords(scene)}`;
+  return `${fitted} ${methods.em.runs} runs of EM, ${methods.mlem.runs} of ML-EM.${dashed}${chance}`;
+}
+
+function chanceInWords({ methods, independent, error }) {
+  const grey = METHODS.reduce((sum, method) => sum + (methods[method].hidden?.runs || 0), 0);
+  const faint = grey ? ` ${grey} runs that are less than twice what chance alone gives are grey, and make no curve: where one of them might be the cheapest, the curve ends. More paths tell more from chance.` : "";
+  return `${error}: sliced Wasserstein distance.${faint} Dotted: ${digits(Math.exp(independent))}, by which two samples of one law differ that share no noise.`;
 }
