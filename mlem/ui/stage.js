@@ -1,9 +1,10 @@
-// The stage: paths, calls and bills on one clock, on one canvas. Data comes once, as bytes (see stage.py); nothing is ever sent back.
+// The stage: paths or pictures, calls and bills on one clock, on one canvas. Data comes once, as bytes (see stage.py); nothing is
+// ever sent back. What only pictures need is in stage_pictures.js.
 //
 // A frame must be cheap, so all that does not move is painted twice in advance: as past (solid) and as future (faint). As every panel
 // shares the time axis, a frame is then two copies, cut at the playhead, and a few marks on top.
 
-const MAGIC = 0x4d4c4501;
+const MAGIC = 0x4d4c4502;
 const GAP = -32768; // no coordinate here
 const SECONDS = 6; // for the whole play at speed 1
 const SOLVERS = ["em", "mlem"];
@@ -35,7 +36,7 @@ function decode(data) {
   if (magic !== MAGIC) throw new Error("stage: the payload is of another version; reload the page");
   const scene = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
   const types = { int16: Int16Array, uint8: Uint8Array, float32: Float32Array };
-  for (const part of ["paths", "raster", "bills"]) scene[part] = {};
+  for (const part of ["paths", "way", "end", "raster", "bills"]) scene[part] = {};
   for (const { name, type, shape, offset } of scene.arrays) {
     const [part, method] = name.split(".");
     const size = shape.reduce((a, b) => a * b, 1);
@@ -107,7 +108,7 @@ function layoutOf(scene, width) {
   const below =
     (rasters.length ? headed + px(20) + rasters.reduce((sum, m) => sum + scene.raster[m].columns * row + px(10), 0) : 0) +
     SLIDER + font + px(8) + (bills.length ? px(22) + headed + bills.length * (bar + px(6)) : 0);
-  let y = 0;
+  let y = has(scene.pictures) ? placePictures(scene, L) : 0;
   if (has(scene.paths)) {
     L.paths = { top: y + headed, heading: y + font };
     const room = Math.min(scene.height * zoom - below - headed, narrow ? width * 0.8 : Infinity);
@@ -217,6 +218,7 @@ function paintStill(ctx, scene, L, c, past) {
   if (scene.dim === 1) paintPaths(ctx, scene, L, c, past);
   if (scene.dim === 1) paintEnds(ctx, scene, L, c);
   if (scene.dim === 2) paintLegend(ctx, scene, L, c);
+  if (has(scene.pictures)) paintRows(ctx, scene, L, c);
   if (has(scene.raster)) paintRasters(ctx, scene, L, c, past);
 }
 
@@ -360,11 +362,12 @@ function paintRasters(ctx, scene, L, c, past) {
 
 // ---------------------------------------------------------------- painting: what moves
 
-function paintMoving(ctx, scene, L, c, head) {
+function paintMoving(ctx, scene, L, c, head, sheets) {
   const x = L.frameToX(head);
   upright(ctx, L, x, c.ink, L.zoom);
   if (scene.dim === 1) paintHeads(ctx, scene, L, c, head);
   if (scene.dim === 2) inside(ctx, L.x0, L.paths.top, L.x1, L.paths.bottom, () => paintCloud(ctx, scene, L, c, head));
+  for (const method of Object.keys(scene.pictures)) paintPictures(ctx, scene, L, c, head, method, sheets.get(scene.pictures[method].sheet));
   for (const [method, box] of Object.entries(L.bars)) paintBar(ctx, scene, L, c, head, method, box);
   const now = ((head / scene.frames) * scene.horizon).toFixed(scene.horizon < 10 ? 2 : 1);
   write(ctx, L, `${scene.clock} = ${now}`, L.x1 + L.px(14), L.slider + SLIDER / 2 + 1, c.ink, { weight: 600, base: "middle" });
@@ -480,6 +483,7 @@ class Player {
     const find = (query) => root.querySelector(query);
     Object.assign(this, { canvas: find("canvas"), slider: find("input"), play: find(".play"), status: find(".unseen"), figure: find(".figure") });
     Object.assign(this, { verdict: find(".verdict strong"), marks: find(".verdict ul") });
+    this.sheets = new Sheets((names) => ((root.dataset.pictures = names), this.draw()));
     this.past = document.createElement("canvas");
     this.future = document.createElement("canvas");
     this.off = new AbortController(); // removes every listener at once
@@ -508,10 +512,12 @@ class Player {
     const first = !this.scene;
     const share = first ? 0 : this.head / this.scene.frames;
     this.scene = scene;
+    this.sheets.load(scene);
     this.head = share * scene.frames; // at the end stays at the end
     this.canvas.setAttribute("aria-label", scene.summary);
     this.slider.max = scene.frames;
     this.marks.replaceChildren(...METHODS.filter((method) => scene.verdict[method]).map((method) => this.mark(method)));
+    this.marks.classList.toggle("unseen", has(scene.pictures)); // said beside the pictures
     Object.assign(this.root.dataset, { frames: scene.frames, projector: scene.projector });
     if (first && matchMedia("(prefers-reduced-motion: reduce)").matches) this.head = scene.frames;
     else if (first) this.playing = true;
@@ -569,7 +575,7 @@ class Player {
     const rest = canvas.width - cut;
     if (rest) ctx.drawImage(future, cut, 0, rest, canvas.height, cut, 0, rest, canvas.height);
     ctx.restore();
-    paintMoving(ctx, scene, L, this.colours, this.head);
+    paintMoving(ctx, scene, L, this.colours, this.head, this.sheets);
     this.tell();
     this.drawMs = mean(this.drawMs, performance.now() - start);
     this.root.dataset.drawMs = this.drawMs.toFixed(2);

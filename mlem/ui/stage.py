@@ -1,25 +1,27 @@
-"""The stage: paths, calls and bills of EM and ML-EM on one clock, played in the browser.
+"""The stage: paths or pictures, calls and bills of EM and ML-EM on one clock, played in the browser.
 
 A ``Scene`` holds everything that is shown. It is sent once, as a payload, and then plays by itself: no traffic while it runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import streamlit as st
 
 from mlem.checks import check_integer, check_positive
+from mlem.images.sheet import Sheet
 from mlem.ui.palette import DARK, LIGHT, MOST_LEVELS, Palette, levels, text_on
 from mlem.ui.payload import pack
 from mlem.ui.words import level_name
 
-MAGIC = 0x4D4C4501  # "MLE" and the version of the format, 1
+MAGIC = 0x4D4C4502  # "MLE" and the version of the format, 2
 METHODS = ("reference", "em", "mlem")
-MOST_FRAMES, MOST_PATHS, MOST_BINS = 240, 200, 512
+MOST_FRAMES, MOST_PATHS, MOST_PICTURES, MOST_BINS = 240, 200, 32, 512
 GAP = -32768  # stands for a coordinate that is not finite: nothing is drawn there
 HEIGHT = 660  # CSS pixels
 
@@ -30,6 +32,28 @@ _LABELS = {"reference": "reference", "em": "EM", "mlem": "ML-EM"}
 _CAPTIONS = {"paths": "Paths on the same noise", "raster": "Which network is called, and when", "bills": "The bill so far"}
 
 
+@dataclass(frozen=True)
+class Pictures:
+    """One method's row of pictures, which form over the whole clock.
+
+    count: how many there are. sheet: None while they are still to come; then it says ``waiting`` in their place.
+    about: how the method makes them, beside its name. notes: what is said under each at the end, such as its error.
+    """
+
+    count: int
+    sheet: Sheet | None = None
+    about: str = ""
+    notes: Sequence[str] = ()
+    waiting: str = "still being computed"
+
+    def __post_init__(self) -> None:
+        check_integer("count", self.count, high=MOST_PICTURES)
+        if self.sheet and self.sheet.pictures != self.count:
+            raise ValueError(f"sheet takes {self.count} pictures, as count says, got {self.sheet.pictures}")
+        if self.notes and len(self.notes) != self.count:
+            raise ValueError(f"notes takes {self.count}, one for each picture, got {len(self.notes)}")
+
+
 @dataclass(frozen=True, eq=False)
 class Scene:
     """What the stage shows. Times run from 0 to ``horizon`` over ``frames`` equal frames; a part that is empty is left out.
@@ -38,13 +62,14 @@ class Scene:
     horizon: T, in units of time.
     paths: by method ("reference", "em", "mlem"), positions (frames + 1, paths, dim), dim 1 or 2, of paths driven by the same
         noise; where a value is not finite the path has a gap.
+    pictures: by method, pictures from the same noise, each method's in a row of its own.
     raster: by method ("em", "mlem"), (bins, levels): the share in [0, 1] of paths for which a level is called in that bin of
         time. Cheapest level first; an array with fewer columns than ``levels`` is of the dearest ones (EM calls only the
         dearest).
     bills: by method ("em", "mlem"), (frames + 1, levels): cost per path paid so far for each level, in ``unit``; columns as in
         raster.
     unit: of the bills, in words.
-    verdict: by method, what is said of it at the end, such as "RMSE 0.0213 ± 0.0012".
+    verdict: by method, what is said of it at the end, such as "RMSE 0.0213 ± 0.0012"; beside its pictures where it has some.
     highlight: the path that is drawn thick.
     level_names: of the levels, cheapest first; f¹, f², … if none are given.
     clock, axes: names of the time and of the ``dim`` coordinates.
@@ -55,6 +80,7 @@ class Scene:
     summary: str
     horizon: float = 1.0
     paths: Mapping[str, np.ndarray] = field(default_factory=dict)
+    pictures: Mapping[str, Pictures] = field(default_factory=dict)
     raster: Mapping[str, np.ndarray] = field(default_factory=dict)
     bills: Mapping[str, np.ndarray] = field(default_factory=dict)
     unit: str = "× one f¹ evaluation"
@@ -69,13 +95,15 @@ class Scene:
 
     def __post_init__(self) -> None:
         check_positive("horizon", self.horizon)
-        for name, takes in (("paths", METHODS), ("raster", METHODS[1:]), ("bills", METHODS[1:]), ("verdict", METHODS)):
-            _check_keys(name, getattr(self, name), takes)
-        _check_keys("labels", self.labels, METHODS)
+        for name in ("paths", "pictures", "verdict", "labels"):
+            _check_keys(name, getattr(self, name), METHODS)
+        for name in ("raster", "bills"):
+            _check_keys(name, getattr(self, name), METHODS[1:])
         _check_keys("captions", self.captions, tuple(_CAPTIONS))
-        if not (self.paths or self.raster or self.bills):
-            raise ValueError("a scene takes at least one of paths, raster and bills, got none")
+        if not (self.paths or self.pictures or self.raster or self.bills):
+            raise ValueError("a scene takes at least one of paths, pictures, raster and bills, got none")
         self._check_paths()
+        self._check_pictures()
         for method, share in self.raster.items():
             _check_matrix(f"raster[{method!r}]", share, "bins", MOST_BINS)
             if not bool(np.all((share >= 0) & (share <= 1))):
@@ -106,6 +134,12 @@ class Scene:
             check_integer("highlight", self.highlight, low=0, high=self._shape[1] - 1)
             if self.axes and len(self.axes) != self._shape[2]:
                 raise ValueError(f"axes takes {self._shape[2]} names, one per dimension of the paths, got {len(self.axes)}")
+
+    def _check_pictures(self) -> None:
+        if self.paths and self.pictures:
+            raise ValueError("a scene takes either paths or pictures, got both")
+        if len({row.count for row in self.pictures.values()}) > 1:
+            raise ValueError(f"pictures takes one count for all, got { {m: row.count for m, row in self.pictures.items()} }")
 
     @property
     def _shape(self) -> tuple[int, int, int]:
@@ -147,6 +181,9 @@ class Scene:
         centre = np.array([(low + high) / 2 for low, high in view])
         step = np.array([(0.5 + _BEYOND) * (high - low) / 32767 for low, high in view])
         arrays = {f"paths.{method}": quantise(path, centre, step) for method, path in self.paths.items()}
+        sheets = {method: row.sheet for method, row in self.pictures.items() if row.sheet}
+        arrays |= {f"way.{method}": np.frombuffer(sheet.way, np.uint8) for method, sheet in sheets.items()}
+        arrays |= {f"end.{method}": np.frombuffer(sheet.end, np.uint8) for method, sheet in sheets.items()}
         arrays |= {f"raster.{method}": np.ceil(share * 255).astype(np.uint8) for method, share in self.raster.items()}
         arrays |= {f"bills.{method}": bill.astype("<f4") for method, bill in self.bills.items()}
 
@@ -156,6 +193,7 @@ class Scene:
             "dim": self._shape[2] if self.paths else 0,
             "count": self._shape[1] if self.paths else 0,
             "highlight": self.highlight,
+            "pictures": {method: _described(self.pictures[method]) for method in METHODS if method in self.pictures},
             "view": view,
             "centre": centre.tolist(),
             "step": step.tolist(),
@@ -186,6 +224,16 @@ def quantise(values: np.ndarray, centre: np.ndarray, step: np.ndarray) -> np.nda
     return np.where(np.isfinite(values), np.rint(offsets / step), GAP).astype("<i2")
 
 
+def _described(row: Pictures) -> dict[str, object]:
+    """What the header says of a row. By its sheet's name the browser knows whether it has it already."""
+    sheet = row.sheet and {
+        "name": f"{crc32(row.sheet.way):08x}{crc32(row.sheet.end):08x}",
+        "frames": row.sheet.frames,
+        "size": row.sheet.size,
+    }
+    return {"count": row.count, "about": row.about, "notes": list(row.notes), "waiting": row.waiting, "sheet": sheet}
+
+
 def _colours(colours: Palette, theme: str, count: int) -> dict[str, object]:
     ladder = levels(count, theme)
     return {**asdict(colours), "ladder": ladder, "on_ladder": [text_on(colour) for colour in ladder]}
@@ -214,6 +262,6 @@ def _counts(clocks: Mapping[str, int]) -> str:
 _here = Path(__file__).parent
 _component = st.components.v2.component(
     "mlem_stage",
-    js=(_here / "stage.js").read_text(encoding="utf-8"),
+    js="\n".join((_here / name).read_text(encoding="utf-8") for name in ("stage.js", "stage_pictures.js")),
     css=(_here / "stage.css").read_text(encoding="utf-8"),
 )

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlem.ui.stage import GAP, HEIGHT, MAGIC, Scene, stage
+from mlem.images.sheet import Sheet, from_sheet, to_sheet
+from mlem.ui.stage import GAP, HEIGHT, MAGIC, Pictures, Scene, stage
 from tests.ui.payloads import unpack
 
 FRAMES, PATHS, BINS, LEVELS = 12, 7, 9, 3
@@ -30,6 +31,20 @@ def make_scene(dim: int = 1, **changes: Any) -> Scene:
         "verdict": {"em": "RMSE 0.0213 ± 0.0012"},
     }
     return Scene(**(parts | changes))
+
+
+def make_sheet(seed: int = 0, pictures: int = 2) -> Sheet:
+    return to_sheet(np.random.default_rng(seed).integers(0, 256, (5, pictures, 8, 8, 3), dtype=np.uint8))
+
+
+def with_pictures(**changes: Any) -> Scene:
+    """The same scene with pictures in the place of paths; those of the reference are still to come."""
+    rows = {
+        "reference": Pictures(2, about="16 steps"),
+        "em": Pictures(2, make_sheet(0), notes=("0.01", "0.02")),
+        "mlem": Pictures(2, make_sheet(1)),
+    }
+    return make_scene(**({"paths": {}, "pictures": rows} | changes))
 
 
 def restored(header: dict[str, Any], stored: np.ndarray) -> np.ndarray:
@@ -62,6 +77,24 @@ def test_header() -> None:
     assert header["verdict"] == {"em": "RMSE 0.0213 ± 0.0012"}
     for theme in ("light", "dark"):
         assert len(header["themes"][theme]["ladder"]) == len(header["themes"][theme]["on_ladder"]) == LEVELS
+
+
+def test_pictures_go_as_files_and_are_told_apart() -> None:
+    scene = with_pictures()
+    header, arrays = unpack(MAGIC, scene.pack())
+    assert list(header["pictures"]) == ["reference", "em", "mlem"], "in the order of the rows"
+    assert header["pictures"]["reference"]["sheet"] is None
+    assert header["pictures"]["em"]["notes"] == ["0.01", "0.02"]
+    for method in ("em", "mlem"):
+        told, sent = header["pictures"][method], scene.pictures[method].sheet
+        assert sent is not None
+        assert (told["count"], told["sheet"]["frames"], told["sheet"]["size"]) == (2, 5, 8)
+        back = Sheet(5, 2, 8, arrays[f"way.{method}"].tobytes(), arrays[f"end.{method}"].tobytes())
+        np.testing.assert_array_equal(from_sheet(back), from_sheet(sent))
+    assert "way.reference" not in arrays
+    names = [header["pictures"][method]["sheet"]["name"] for method in ("em", "mlem")]
+    assert names[0] != names[1]
+    assert header["frames"] == FRAMES, "the bills keep the clock: pictures have frames of their own"
 
 
 def test_one_step_of_the_grid_is_below_a_pixel() -> None:
@@ -130,12 +163,39 @@ def test_parts_may_be_left_out() -> None:
         ({"horizon": 0.0}, "horizon takes a number > 0, got 0"),
         ({"axes": ("x", "y")}, "axes takes 1 names, one per dimension of the paths, got 2"),
         ({"level_names": ("small",)}, "level_names takes 3 names, one per level, got 1"),
-        ({"paths": {}, "raster": {}, "bills": {}}, "at least one of paths, raster and bills, got none"),
+        ({"paths": {}, "raster": {}, "bills": {}}, "at least one of paths, pictures, raster and bills, got none"),
     ],
 )
 def test_a_bad_scene_is_refused_in_words(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make_scene(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pictures": {"heun": Pictures(2)}}, "pictures takes the keys reference, em, mlem, got 'heun'"),
+        ({"pictures": {"em": Pictures(2), "mlem": Pictures(3)}}, "pictures takes one count for all, got"),
+        ({"paths": {"em": np.zeros((FRAMES + 1, 3, 1))}}, "either paths or pictures, got both"),
+    ],
+)
+def test_a_bad_scene_of_pictures_is_refused_in_words(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        with_pictures(**changes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"count": 0}, "count takes an integer from 1 to 32, got 0"),
+        ({"count": 33}, "count takes an integer from 1 to 32, got 33"),
+        ({"count": 3, "sheet": make_sheet()}, "sheet takes 3 pictures, as count says, got 2"),
+        ({"count": 2, "notes": ("one",)}, "notes takes 2, one for each picture, got 1"),
+    ],
+)
+def test_a_bad_row_of_pictures_is_refused_in_words(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Pictures(**arguments)
 
 
 def test_stage_sends_the_payload(monkeypatch: pytest.MonkeyPatch) -> None:
