@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 
 from mlem.errors import Estimate, bootstrap_means
 
+_GAMMAS = np.geomspace(0.2, 50.0, 1000)  # that are tried, where a floor is fitted too
 _LEAST = np.finfo(float).tiny  # of a resampled mean square, whose logarithm is taken
 
 
@@ -45,26 +46,20 @@ def exponent_with_floor(
         raise ValueError(f"a power law with a floor takes at least four levels, got {len(costs)}")
     random = np.random.default_rng(seed)
     drawn = losses + standard_errors * random.standard_normal((resamples, len(losses)))
-    found = [_gamma_above_floor(np.log(costs), row) for row in (losses, *drawn)]
+    found = [_gamma_above_floor(costs, row) for row in (losses, *drawn)]
     if found[0] is None:
         return None
     low, high = np.quantile([value for value in found if value is not None], [0.025, 0.975])
     return Estimate(found[0], float(low), float(high))
 
 
-def _gamma_above_floor(log_costs: Float[np.ndarray, " levels"], losses: Float[np.ndarray, " levels"]) -> float | None:
-    """For each floor the law is a straight line in log–log: the floor whose line fits best, if it lies inside the range."""
-    span = float(losses.max() - losses.min())
-
-    def line(floor: float) -> tuple[float, float]:
-        y = np.log(losses - floor)
-        slope, cut = np.polyfit(log_costs, y, 1)
-        return float(np.square(losses - floor - np.exp(cut + slope * log_costs)).sum()), float(slope)
-
-    floors = float(losses.min()) - span * np.geomspace(1e-3, 10.0, 200)
-    best = int(np.argmin([line(floor)[0] for floor in floors]))
-    slope = line(floors[best])[1]
-    return -2.0 / slope if slope < 0 and best < len(floors) - 1 else None
+def _gamma_above_floor(costs: Float[np.ndarray, " levels"], losses: Float[np.ndarray, " levels"]) -> float | None:
+    """For each γ the law is linear in its floor and its scale: the γ that fits best, if it lies inside the range."""
+    powers = (costs / costs[0]) ** (-2.0 / _GAMMAS[:, None])
+    centred, target = powers - powers.mean(1, keepdims=True), losses - losses.mean()
+    scale = (centred @ target) / np.square(centred).sum(1)
+    best = int(np.argmin(np.square(target - scale[:, None] * centred).sum(1)))
+    return float(_GAMMAS[best]) if scale[best] > 0 and 0 < best < len(_GAMMAS) - 1 else None
 
 
 def slopes(x: Float[np.ndarray, "*rows points"], y: Float[np.ndarray, "*others points"]) -> Float[np.ndarray, " fits"]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import Float
 
-from mlem.fits import cost_exponent
+from mlem.fits import cost_exponent, exponent_with_floor
 
 Squared = Float[np.ndarray, "paths points"]
 
@@ -115,3 +115,34 @@ def test_a_resample_without_any_error_is_survived() -> None:
 def test_what_has_no_slope_is_refused(squared: Squared, costs: np.ndarray, words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(words)):
         cost_exponent(squared, costs)
+
+
+@pytest.mark.parametrize("gamma", [1.0, 2.5, 4.0])
+def test_exponent_above_a_floor_is_found_exactly_on_its_own_law(gamma: float) -> None:
+    costs = 4.0 ** np.arange(6)
+    losses = 0.3 + 0.5 * costs ** (-2 / gamma)
+    found = exponent_with_floor(costs, losses, np.full(6, 1e-9))
+    assert found is not None
+    assert found.value == pytest.approx(gamma, rel=0.05)
+    without = cost_exponent(np.tile(losses, (2, 1)), costs).value  # a wrong implementation: no floor at all
+    assert without > 1.5 * gamma
+
+
+def test_exponent_above_a_floor_has_an_interval_that_grows_with_the_noise() -> None:
+    costs = 4.0 ** np.arange(5)
+    losses = 0.3 + 0.5 * costs**-0.8
+    narrow, wide = (exponent_with_floor(costs, losses, np.full(5, error)) for error in (1e-4, 1e-2))
+    assert narrow is not None
+    assert wide is not None
+    assert narrow.low <= narrow.value <= narrow.high
+    assert wide.high - wide.low > 3 * (narrow.high - narrow.low)
+
+
+def test_no_law_gives_no_exponent() -> None:
+    costs = 4.0 ** np.arange(5)
+    assert exponent_with_floor(costs, np.linspace(1.0, 2.0, 5), np.full(5, 0.01)) is None
+
+
+def test_three_levels_are_too_few_for_a_floor() -> None:
+    with pytest.raises(ValueError, match="at least four levels, got 3"):
+        exponent_with_floor(np.ones(3), np.ones(3), np.ones(3))
