@@ -55,6 +55,9 @@ class Solution:
         return self.ledger.seconds
 
 
+_SILENCE = 0.02  # s without a report, after which the next step makes one: steps of networks take longer than that
+
+
 class Tally:
     """Turns weights into lists of what to evaluate, and counts the evaluations: their sums over coins are in ``calls``, those
     over time in ``by_coins`` (levels, coins). ``shared``: whether the batch has one set of coins, so that weights are numbers
@@ -143,17 +146,20 @@ class March:
         y, wanted = self._y, frozenset(self._wanted)
         self._states = [y] if 0 in wanted else []
         begin, window = y, list[tuple[Tensor, Any]]()
+        told = self._began
         for n, (dW, entry) in enumerate(inputs, start=1):
             y = advance(levels, y, n - 1, dW, entry)
             window.append((dW, entry))
             if n in wanted:
                 self._states.append(y)
-            if len(window) == self.check_every or n == self.steps:
+            looked = len(window) == self.check_every or n == self.steps
+            if looked:
                 if not bool(torch.isfinite(y.sum())):
                     self._locate(advance, begin, y, n - len(window), window, levels)
-                if self._report:
-                    self._report(n / self.steps)
                 begin, window = y, []
+            if self._report and (looked or time.perf_counter() - told > _SILENCE):
+                self._report(n / self.steps)
+                told = time.perf_counter()
         self._y = y
 
     def solution(

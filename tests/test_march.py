@@ -224,6 +224,14 @@ def test_progress_grows_to_one(scheme: str, steps: int) -> None:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
+def test_slow_steps_report_each(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlem.march._SILENCE", 0.0)
+    said: list[float] = []
+    solve(scheme, [pull, finer_pull], START, steps=40, report=said.append)
+    assert said == [n / 40 for n in range(1, 41)]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_report_that_raises_cancels(scheme: str) -> None:
     class Cancelled(Exception):
         pass
