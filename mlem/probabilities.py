@@ -7,13 +7,11 @@ r = 2 and p_k ∝ (v_k/c_k)^(1/3).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.optimize import brentq
 from torch import Tensor
 
 from mlem.brownian import BrownianPath
@@ -177,18 +175,24 @@ def _allocate(
 
 
 def power_law_within(
-    effect: Float[np.ndarray, " levels"], decay: float, error: float, order: int
-) -> Float[np.ndarray, " levels"]:
+    effect: Float[np.ndarray, "*problems levels"],
+    decay: float,
+    error: float | Float[np.ndarray, "*problems"],
+    order: int,
+) -> Float[np.ndarray, "*problems levels"]:
     """C·2^−(decay·k), not clamped at 1, with the smallest C for which min(1, ·) keeps Σ effect·(p^−order − 1) ≤ ``error``. The
-    paper's rule has the decay 1 + γ/2."""
-    shape = 2.0 ** (-decay * np.arange(1, len(effect) + 1))
+    paper's rule has the decay 1 + γ/2. Effects are positive, but for levels at the end that are not used, where they are 0."""
+    shape = 2.0 ** (-decay * np.arange(1, effect.shape[-1] + 1))
+    # If the first j levels always fire, C is what the others' effects ask for. The first j for which that is below 1 holds.
+    left, kicks = (_sums_from(each) for each in (effect, effect * shape**-order))
+    constants = (kicks / (np.asarray(error)[..., None] + left)) ** (1 / order)
+    first = np.argmax(constants * shape < 1.0, axis=-1)[..., None]
+    return np.take_along_axis(constants, first, axis=-1) * shape
 
-    def excess(log_constant: float) -> float:
-        p = np.minimum(1.0, math.exp(log_constant) * shape)
-        return float((effect * (p**-order - 1)).sum()) - error
 
-    high = -math.log(shape[-1])  # every level always fires
-    return np.asarray(math.exp(brentq(excess, high - 60.0, high, xtol=1e-6)) * shape)
+def _sums_from(values: Float[np.ndarray, "*problems levels"]) -> Float[np.ndarray, "*problems levels"]:
+    """The sum of the values from each level on."""
+    return np.cumsum(values[..., ::-1], axis=-1)[..., ::-1]
 
 
 def call_prices(costs: Float[np.ndarray, " levels"], firing: str) -> Float[np.ndarray, " levels"]:

@@ -7,6 +7,7 @@ and the independence of ML-EM's cost from the step size above it.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -15,6 +16,9 @@ from mlem.planning import ErrorModel, steps_at
 from mlem.probabilities import power_law_within
 
 KINK = 2.0
+
+_FACTORS = np.array([1.1, 1.3, 1.6, 2.0, 3.0, 4.0, 8.0])  # of the fewest steps with which ML-EM can reach a target
+_LEAST = 1e-300  # of a kick's effect
 
 
 def em_exponent(gamma: float) -> float:
@@ -32,27 +36,33 @@ def level_costs(levels: int, gamma: float) -> Float[np.ndarray, " levels"]:
     return 2.0 ** (gamma * np.arange(levels))
 
 
-def em_cost(model: ErrorModel, gamma: float, epsilon: float) -> float:
-    """The least c_k N with the error ε, by the measured terms; inf where no level reaches it."""
-    costs = level_costs(len(model.bias), gamma)
-    left = [model.step_left(k, epsilon) for k in range(1, len(costs) + 1)]
-    return min((cost * steps_at(model, s) for cost, s in zip(costs, left, strict=True) if s > 0), default=math.inf)
+def em_costs(
+    model: ErrorModel, gammas: Sequence[float], targets: Float[np.ndarray, " targets"]
+) -> Float[np.ndarray, "gammas targets"]:
+    """The least c_k N with each target error, by the measured terms; inf where no level reaches it."""
+    levels = range(1, len(model.bias) + 1)
+    left = [[model.step_left(k, float(target)) for k in levels] for target in targets]
+    steps = np.array([[steps_at(model, step) if step > 0 else math.inf for step in row] for row in left])
+    return np.stack([(steps * level_costs(len(levels), gamma)).min(1) for gamma in gammas])
 
 
-def mlem_cost(model: ErrorModel, gamma: float, epsilon: float) -> float:
-    """The least expected cost of ML-EM with a power law, by the measured terms; inf where no number of levels reaches ε."""
-    costs = level_costs(len(model.bias), gamma)
-    decay = (2.0 + gamma) / (1.0 + model.order)
-    best = math.inf
-    lowest = steps_at(model, epsilon)
-    for steps in lowest * np.array([1.1, 1.3, 1.6, 2.0, 3.0, 4.0, 8.0]):
-        for top in range(1, len(costs) + 1):
-            budget = epsilon**2 - model.floor(top, float(steps))
-            if budget <= 0:
-                continue
-            effect = np.maximum(model.kicks[:top], 1e-300) * float(steps) ** -model.order
-            p = np.minimum(1.0, power_law_within(effect, decay, budget, model.order))
-            after = np.append(p[1:], 0.0)
-            called = 1 - (1 - p) * (1 - after) - np.where(p == after, p * after, 0.0)
-            best = min(best, float(steps * (called @ costs[:top])))
-    return best
+def mlem_costs(
+    model: ErrorModel, gammas: Sequence[float], targets: Float[np.ndarray, " targets"]
+) -> Float[np.ndarray, "gammas targets"]:
+    """The least expected cost of ML-EM with a power law, by the measured terms; inf where no number of levels reaches the
+    target."""
+    tops = np.arange(1, len(model.bias) + 1)
+    steps = np.array([steps_at(model, float(target)) for target in targets])[:, None] * _FACTORS  # (targets, factors)
+    floors = np.array([[[model.floor(int(top), n) for top in tops] for n in row] for row in steps.tolist()])
+    budgets = np.square(targets)[:, None, None] - floors
+    reached, used = budgets > 0, tops <= tops[:, None]  # (targets, factors, tops); (tops, levels)
+    effects = np.where(used, np.maximum(model.kicks, _LEAST), 0.0) * (steps**-model.order)[..., None, None]
+    costs = []
+    for gamma in gammas:
+        p = power_law_within(effects, (2.0 + gamma) / (1.0 + model.order), np.where(reached, budgets, 1.0), model.order)
+        p = np.where(used, np.minimum(1.0, p), 0.0)
+        after = np.concatenate([p[..., 1:], np.zeros_like(p[..., :1])], axis=-1)
+        called = 1 - (1 - p) * (1 - after) - np.where(p == after, p * after, 0.0)
+        spent = steps[..., None] * (called @ level_costs(len(tops), gamma))
+        costs.append(np.where(reached, spent, np.inf).min((1, 2)))
+    return np.stack(costs)

@@ -64,6 +64,7 @@ def draw(parts: Sequence[Part], done: bool) -> None:
             chosen=Chosen(params.gamma, params.unit, params.epsilon),
             error="RMSE at T" if params.error == "strong" else "W₂ of the laws at T",
             names=names,
+            **curves.predicted(params, part.model),
             chance=result.chance,
             paths=params.paths,
             about=f"{params.sde} {params.error} {params.kind} {params.firing} {params.levels} {params.paths} {params.seed}",

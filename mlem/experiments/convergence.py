@@ -233,9 +233,9 @@ def judge(params: ConvergenceParams, part: Part) -> ConvergenceResult:
     envelopes = {method: _envelope(params, priced[method], hidden[method], targets) for method in METHODS}
     ratios = [(float(t), speedup(envelopes["em"], envelopes["mlem"], float(t))) for t in targets]
     gamma = 0.0 if params.unit == "evaluations" else params.gamma  # a call counts as one, whatever its level
-    predicted = _predicted(params, part.model, targets)
+    by_theory = predicted(params, part.model, [params.gamma]) if params.unit == "cost" else {}
     strong = {method: _strong(params, told[method], envelopes[method]) for method in METHODS}
-    curves = {method: _curve(envelopes[method], predicted[method], strong[method]) for method in METHODS}
+    curves = {method: _curve(envelopes[method], by_theory.get(method), strong[method]) for method in METHODS}
     chance = Chance(part.independent, hidden["em"], hidden["mlem"]) if params.error == "distribution" else None
     return ConvergenceResult(
         unit=params.unit,
@@ -292,26 +292,26 @@ def _root(squared: Float[np.ndarray, " paths"]) -> float:
     return math.sqrt(max(0.0, float(squared.mean())))
 
 
-def _curve(curve: Envelope, predicted: Sequence[float], strong: Sequence[float]) -> Curve:
+def _curve(curve: Envelope, by_theory: Float[np.ndarray, "one targets"] | None, strong: Sequence[float]) -> Curve:
     low, high = curve.band()
     return Curve(
         frontier=tuple(zip(curve.targets.tolist(), curve.costs.tolist(), strict=True)),
         band=tuple(zip(low.tolist(), high.tolist(), strict=True)),
         slope=exponent(curve) if len(curve.finite) >= 2 else None,
-        predicted=tuple(predicted),
+        predicted=() if by_theory is None else tuple(by_theory[0].tolist()),
         cautions=cautions(curve),
         strong=tuple(strong),
     )
 
 
-def _predicted(params: ConvergenceParams, model: ErrorModel, targets: Float[np.ndarray, " targets"]) -> dict[str, list[float]]:
-    """Costs by the measured terms of the strong error; of no unit but model cost."""
-    if params.unit != "cost" or params.firing == "nested" or params.error != "strong":
-        return {"em": [], "mlem": []}
-    return {
-        "em": [theory.em_cost(model, params.gamma, float(t)) for t in targets],
-        "mlem": [theory.mlem_cost(model, params.gamma, float(t)) for t in targets],
-    }
+def predicted(
+    params: ConvergenceParams, model: ErrorModel, gammas: Sequence[float]
+) -> dict[str, Float[np.ndarray, "gammas targets"]]:
+    """Model costs at the targets by the measured terms of the strong error; none for other errors, nor for nested coins."""
+    if params.firing == "nested" or params.error != "strong":
+        return {}
+    targets = params.targets()
+    return {"em": theory.em_costs(model, gammas, targets), "mlem": theory.mlem_costs(model, gammas, targets)}
 
 
 def _row(run: Run, params: ConvergenceParams) -> Row:

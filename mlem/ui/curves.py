@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from mlem.experiments import convergence, crossover
 from mlem.experiments.convergence import ConvergenceParams, ConvergenceResult, fallen, is_told
 from mlem.experiments.crossover import CrossoverParams, CrossoverResult
 from mlem.experiments.steps import StepsResult
+from mlem.experiments.store import swept
+from mlem.planning import ErrorModel
 from mlem.sweeps import Part
+from mlem.synthetic import GAMMA_HIGH, GAMMA_LOW
 from mlem.ui.words import digits, estimate, level_name, times
+from mlem.ui.workprecision import GAMMA_STEP
 
 
 def joined(parts: Sequence[Part], error: str = "strong") -> Part | None:
@@ -27,6 +33,17 @@ def joined(parts: Sequence[Part], error: str = "strong") -> Part | None:
 def judged(params: ConvergenceParams, count: int, _part: Part) -> ConvergenceResult:
     """The curves of the first ``count`` runs."""
     return convergence.judge(params, _part)
+
+
+def predicted(params: ConvergenceParams, model: ErrorModel) -> dict[str, Any]:
+    """Theory's costs wherever the slider of γ may stop, for the chart. Spectral levels have their own γ."""
+    gammas = np.arange(GAMMA_LOW, GAMMA_HIGH + GAMMA_STEP / 2, GAMMA_STEP).round(3).tolist()
+    return _predicted(swept(params), params.error, tuple(gammas if params.kind == "synthetic" else [params.gamma]), model)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _predicted(sweep: ConvergenceParams, error: str, gammas: tuple[float, ...], _model: ErrorModel) -> dict[str, Any]:
+    return {"predicted": convergence.predicted(replace(sweep, error=error), _model, gammas), "predicted_for": gammas}
 
 
 def crossed(params: CrossoverParams, part: Part) -> CrossoverResult:

@@ -25,6 +25,7 @@ from mlem.ui.payload import pack
 MAGIC = 0x4D4C5702  # "MLW" and the version of the format, 2
 HEIGHT = 560  # CSS pixels
 GAMMAS = (0.25, 5.0)  # where the slider ends, unless γ itself lies outside
+GAMMA_STEP = 0.05  # of the slider
 
 _LEAST = np.sqrt(np.finfo(float).tiny)  # of an error, whose logarithm is sent
 _MOST_RUNS = 5000
@@ -119,7 +120,7 @@ class WorkPrecision:
             "key": key,
             "chosen": asdict(self.chosen),
             "serial": serial,
-            "gammas": [min(GAMMAS[0], gamma), max(GAMMAS[1], gamma)],
+            "gammas": [min(GAMMAS[0], gamma), max(GAMMAS[1], gamma), GAMMA_STEP],
             "units": self.units,
             "targets": np.log(self.targets).tolist(),
             "steps": steps,

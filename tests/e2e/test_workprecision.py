@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from mlem.frontier import Envelope, breakeven, cautions, envelope, exponent, known, prices, speedup
+from mlem.ui.palette import LIGHT
 from tests.e2e.conftest import serving
 from tests.e2e.steps import settle, visit
 from tests.made_runs import doubtful, made_runs, part
@@ -31,7 +32,10 @@ chosen = st.session_state.setdefault("chosen", Chosen(2.5, "cost", 0.05))
 st.write(f"Python knows {chosen.gamma:g}, {chosen.unit}, {chosen.target:.3g}")
 em, mlem = (part(runs, share) for runs in made_runs())
 chance = Chance(0.04, None, doubtful(mlem)) if st.checkbox("chance") else None
-work_precision(WorkPrecision(em, mlem, np.geomspace(0.012, 0.3, 20), chosen, chance=chance), key="here", on_choice=keep)
+targets = np.geomspace(0.012, 0.3, 20)
+predicted = {"em": np.stack([targets**-gamma for gamma in (1.0, 2.0, 4.0)])}
+theory = {} if chance else {"predicted": predicted, "predicted_for": (1.0, 2.0, 4.0)}
+work_precision(WorkPrecision(em, mlem, targets, chosen, chance=chance, **theory), key="here", on_choice=keep)
 """
 TARGETS = np.geomspace(0.012, 0.3, 20)
 ANSWERS = """(method) => {
@@ -151,6 +155,23 @@ def test_dragging_needs_no_server_and_letting_go_tells_it(page: Page, address: s
     settle(page)
     expect(chart).to_have_attribute("data-gamma", gamma)
     assert sum(sent) < 10_000, "the runs do not come again"
+
+
+def test_theory_follows_the_finger(page: Page, address: str) -> None:
+    chart = shown(page, address)
+    expect(chart.locator(".wp-fit")).to_contain_text("Dashed along the curves: theory")
+    drawn = """() => document.querySelector('.js-plotly-plot').data.filter(({ line }) => line?.dash === 'dash')
+        .map(({ x, y, line }) => [Array.from(x), Array.from(y), line.color])[0]"""
+    slider = chart.get_by_role("slider", name="Cost exponent γ")
+    for gamma in (1.0, 1.5, 3.0):
+        slider.evaluate("(slider, gamma) => { slider.value = gamma; slider.dispatchEvent(new Event('input')); }", gamma)
+        x, y, colour = page.evaluate(drawn)
+        assert x[-2:] == [None, None], "a line each, of which ML-EM has none"
+        np.testing.assert_allclose(np.array(x[:-2], dtype=float), TARGETS, rtol=1e-5)
+        np.testing.assert_allclose(np.array(y[:-2], dtype=float), TARGETS**-gamma, rtol=1e-4)
+        assert colour == LIGHT.theory
+    slide(chart, "5")
+    assert page.evaluate(drawn)[0] == [None, None], "nothing is said beyond its table"
 
 
 def test_a_preset_moves_the_chart(page: Page, address: str) -> None:

@@ -83,8 +83,8 @@ def test_what_chance_hides_goes_along_without_resamples() -> None:
 
 
 def test_the_slider_reaches_the_gamma_that_is_asked_for() -> None:
-    assert read(make_shown())[0]["gammas"] == [0.25, 5.0]
-    assert read(make_shown(chosen=Chosen(8.0, "cost", 0.05)))[0]["gammas"] == [0.25, 8.0]
+    assert read(make_shown())[0]["gammas"] == [0.25, 5.0, 0.05]
+    assert read(make_shown(chosen=Chosen(8.0, "cost", 0.05)))[0]["gammas"] == [0.25, 8.0, 0.05]
 
 
 def test_a_unit_in_which_a_run_is_free_is_not_offered() -> None:

@@ -33,7 +33,7 @@ export default function ({ data, parentElement, setStateValue }) {
 
 const MARKUP = `
   <div class="wp-controls">
-    <label class="wp-gamma"><span>Cost exponent γ <output></output></span><input type="range" step="0.05" aria-label="Cost exponent γ"></label>
+    <label class="wp-gamma"><span>Cost exponent γ <output></output></span><input type="range" aria-label="Cost exponent γ"></label>
     <fieldset class="wp-units"><legend>Cost in</legend></fieldset>
   </div>
   <div class="wp-figure" tabindex="0" role="figure">
@@ -95,7 +95,7 @@ class WorkPrecision {
     // Python's choice counts when it is a new one: it does not repeat what it was told.
     if (first || content.serial !== before.serial)
       Object.assign(this.state, content.chosen, { target: Math.log(content.chosen.target) });
-    Object.assign(this.slider, { min: content.gammas[0], max: content.gammas[1], value: this.state.gamma });
+    Object.assign(this.slider, { min: content.gammas[0], max: content.gammas[1], step: content.gammas[2], value: this.state.gamma });
     this.listUnits();
     if (first || content.about !== before.about) this.y = null;
     this.x = [targets[targets.length - 1], targets[0]].map((log, i) => log / Math.LN10 + (i ? -0.04 : 0.04));

@@ -75,7 +75,7 @@ function fitInWords(scene, state) {
   const { targets, methods, paths, independent, predicted_for: gammas } = scene;
   const [low, high] = [targets[0], targets[targets.length - 1]].map((log) => digits(Math.exp(log)));
   const intervals = methods.em.rows > 1 ? `; 95 % intervals by resampling ${paths} paths` : "";
-  const dashed = gammas.length && state.unit === "cost" ? " Dashed: theory with measured constants." : "";
+  const dashed = gammas.length && state.unit === "cost" ? " Dashed along the curves: theory, from terms of the error that were measured on other paths; nothing is fitted." : "";
   const fitted = `Slopes of log cost against log(1/error), fitted over ${shortName(scene)} ${low} to ${high}${intervals}.`;
   const chance = independent === null ? "" : ` ${chanceInWords(scene)}`;
   return `${fitted} ${methods.em.runs} runs of EM, ${methods.mlem.runs} of ML-EM.${dashed}${chance}`;
