@@ -18,11 +18,12 @@ from mlem.errors import Estimate, rmse, squared_errors
 from mlem.experiments import fields
 from mlem.experiments.experiment import Experiment
 from mlem.experiments.faces import FacesParams
-from mlem.experiments.faces_store import load, shipped
+from mlem.experiments.faces_store import load
 from mlem.experiments.params import Params, choice, integer, number
 from mlem.experiments.result import Result, Row, unexported
 from mlem.firing import calls_of_first_path
 from mlem.images.data import to_bytes
+from mlem.images.ladders import LADDERS, ladder, own
 from mlem.images.pilot import Effects, along_time, measure_effects, power_law_at
 from mlem.images.process import PRECISIONS, PROCESSES, levels_of
 from mlem.images.sweep import PAPER_GAMMA
@@ -72,6 +73,12 @@ class SampleParams(Params):
         "bfloat16", choices=PRECISIONS, label="Precision", help="In which the larger networks compute; states stay in single."
     )
     seed: int = fields.seed("Of the pictures, the noise on the way and the calls.")
+    ladder: str = choice(
+        "shipped",
+        choices=LADDERS,
+        label="Networks",
+        help="The ladder of networks. One of your own is on offer where MLEM_LADDERS names its folder or its place on the Hub.",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -89,6 +96,9 @@ class SampleParams(Params):
             if GRID % (asked := values.get(name, getattr(cls, name))):
                 values[name] = _divisor(asked)
                 notices.append(f"{name} takes a divisor of {GRID}, got {asked}. It is now {values[name]}.")
+        if values.get("ladder") == "own" and own() is None:
+            values["ladder"] = cls.ladder
+            notices.append(f"No ladder but the shipped one is on offer here. Networks are now {cls.ladder}.")
         return values, notices
 
 
@@ -162,7 +172,7 @@ def run(params: SampleParams, report: Report | None = None) -> SampleResult:
 
 def draw(params: SampleParams, method: str, report: Report | None = None) -> Drawn:
     """The pictures of one of ``METHODS``. Picture i does not depend on how many are drawn."""
-    levels = levels_of(shipped(), params.process, precision=params.precision)
+    levels = levels_of(ladder(params.ladder), params.process, precision=params.precision)
     sde = levels.sde
     path = BrownianPath(params.pictures, sde.shape, GRID, sde.horizon, params.seed, dtype=torch.float32)
     steps = {"mlem": params.steps, "em": params.em_steps, "reference": GRID}[method]
@@ -173,8 +183,7 @@ def draw(params: SampleParams, method: str, report: Report | None = None) -> Dra
     if method == "mlem":
         p = probabilities(params, levels.costs)
         solve = partial(multilevel_euler_maruyama, sde, levels, p, firing=params.firing, draws="shared", seed=params.seed)
-        table = p if p.ndim == 2 else p.expand(steps, -1)
-        calls = calls_of_first_path(params.firing, table.unsqueeze(-1), steps=steps, fine=GRID, seed=params.seed).numpy()
+        calls = planned_calls(params, p)
     initial = sde.initial(params.pictures, params.seed, dtype=torch.float32)
     done = solve(steps=steps, path=path, initial=initial, save=sorted(set(shown)), report=report)
     assert done.states is not None
@@ -195,18 +204,28 @@ def draw(params: SampleParams, method: str, report: Report | None = None) -> Dra
     )
 
 
-def probabilities(params: SampleParams, costs: Float[np.ndarray, " levels"]) -> Tensor:
-    """p_k(t) from the pilot for even calls; for coins the paper's rule with its γ."""
+def probabilities(params: SampleParams, costs: Float[np.ndarray, " levels"]) -> Float[Tensor, "steps levels"]:
+    """p_k(t_n) from the pilot for even calls; for coins the paper's rule with its γ, the same at all times."""
     if params.firing == "bernoulli":
         most = params.steps * float(costs[-1])
-        return power_law_at(costs, PAPER_GAMMA, steps=params.steps, cost=min(params.budget, 0.999 * most))
+        p = power_law_at(costs, PAPER_GAMMA, steps=params.steps, cost=min(params.budget, 0.999 * most))
+        return p.expand(params.steps, -1)
     return along_time(effects(params), costs, steps=params.steps, cost=params.budget, firing=params.firing)
+
+
+def planned_calls(params: SampleParams, p: Float[Tensor, "steps levels"]) -> Float[np.ndarray, "steps levels"]:
+    """Evaluations of each level by step: known from the seed, before any network is evaluated."""
+    return calls_of_first_path(params.firing, p.unsqueeze(-1), steps=params.steps, fine=GRID, seed=params.seed).numpy()
 
 
 def effects(params: SampleParams) -> Effects:
     """The pilot of the stored measurement, or one made now."""
-    measured = load(FacesParams(process=params.process))
-    return measured.effects if measured else measure_effects(levels_of(shipped(), params.process, precision=params.precision))
+    measured = load(FacesParams(process=params.process)) if params.ladder == "shipped" else None
+    return (
+        measured.effects
+        if measured
+        else measure_effects(levels_of(ladder(params.ladder), params.process, precision=params.precision))
+    )
 
 
 def judge(drawn: dict[str, Drawn]) -> SampleResult:
