@@ -41,10 +41,10 @@ class FacesParams(Params):
         help="The reverse SDE, or its probability-flow ODE, where the usual samplers compete.",
     )
     pictures: int = integer(
-        24,
+        16,
         low=GROUP,
         high=256,
-        offered=(8, 16, 24, 32),
+        offered=(8, 16, 32),
         label="Pictures",
         help="Over which errors are averaged; more make bands narrower.",
     )
