@@ -1,6 +1,7 @@
 """``python -m mlem EXPERIMENT [--option value …] [--json FILE|-] [--csv FILE]``: every page's headless twin.
 
 ``python -m mlem plans`` and ``python -m mlem store`` rebuild what ships with the package: plans for races, and finished sweeps.
+``python -m mlem bench app`` measures the app itself.
 Progress goes to stderr, the result to stdout. Exit status 0; 2 for bad input, told in one line; 130 when interrupted.
 """
 
@@ -13,6 +14,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from itertools import chain
 
 import torch
@@ -26,6 +28,7 @@ from mlem.experiments.result import to_csv, to_json, to_text, write
 
 _BAR = 40  # characters
 BAD_INPUT, INTERRUPTED = 2, 130
+_APP = ("bench", "app")  # all else works where Streamlit is not installed
 _REBUILDS = {"plans": (plans,), "store": (store, steps)}
 
 
@@ -56,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser = _Parser(prog=f"python -m mlem {name}", description="Rebuilds what ships with the package.")
             parser.parse_args(arguments[1:])
             return _rebuild(chain.from_iterable(kept.rebuild() for kept in _REBUILDS[name]))
+        if tuple(arguments[:2]) == _APP:
+            return _run(import_module("mlem.ui.bench").EXPERIMENT, arguments[2:])
         return _run(experiment.get(name), arguments[1:])
     except (ValueError, NonFiniteStep) as error:
         print(f"python -m mlem {name}: {error}", file=sys.stderr)

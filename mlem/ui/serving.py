@@ -1,0 +1,118 @@
+"""The app's server as a process of its own, on this machine alone, and what it takes: memory and processor time."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+HOST = "127.0.0.1"
+
+_APP = Path(__file__).parents[2] / "app.py"
+_START = 60.0  # s
+_END = 20.0  # s: for a server to end by itself
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server on ``port`` of this machine. ``process`` and ``log``, what it wrote, are those of one that was started here."""
+
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+    log: IO[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """Of its websocket."""
+        return f"ws://{HOST}:{self.port}"
+
+    def memory(self) -> float | None:
+        """Resident memory in 10^9 bytes; None where it cannot be told."""
+        status = self._read("status")
+        lines = [line for line in status.splitlines() if line.startswith("VmRSS:")]
+        return 1024e-9 * int(lines[0].split()[1]) if lines else None
+
+    def seconds(self) -> float | None:
+        """Processor time taken so far; None where it cannot be told."""
+        stat = self._read("stat").rpartition(")")[2].split()
+        return sum(map(int, stat[11:13])) / os.sysconf("SC_CLK_TCK") if stat else None
+
+    def tracebacks(self) -> int:
+        """Errors in what it wrote."""
+        if self.log is None:
+            return 0
+        self.log.seek(0)
+        return self.log.read().count(b"Traceback")
+
+    def _read(self, name: str) -> str:
+        """A file of Linux about the process; empty where there is none."""
+        if self.process is None:
+            return ""
+        try:
+            return Path(f"/proc/{self.process.pid}/{name}").read_text()
+        except OSError:
+            return ""
+
+
+@contextmanager
+def serving(port: int | None = None) -> Iterator[Server]:
+    """The server that runs on ``port``, or one that is started for this purpose and ended with it.
+
+    Raises ValueError where nothing answers.
+    """
+    if port is not None:
+        if not _answers(port):
+            raise ValueError(f"port takes that of a running server, got {port}: nothing answers at {HOST}:{port}")
+        yield Server(port)
+        return
+    if not _APP.exists():
+        raise ValueError(f"there is no app at {_APP}: run this in a checkout, or give the port of a running server")
+    port = _free_port()
+    command = [sys.executable, "-m", "streamlit", "run", _APP.name, f"--server.address={HOST}", f"--server.port={port}"]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [*command, "--server.headless=true"], cwd=_APP.parent, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+        try:
+            _wait_for(port, process)
+            yield Server(port, process, log)
+        finally:
+            process.terminate()
+            try:
+                process.wait(_END)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + _START
+    while not _answers(port):
+        if process.poll() is not None or time.monotonic() > end:
+            raise ValueError(f"the app's server did not start: {process.args!r} ended with {process.returncode}")
+        time.sleep(0.1)
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{HOST}:{port}/_stcore/health", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind((HOST, 0))
+        port: int = one.getsockname()[1]
+        return port

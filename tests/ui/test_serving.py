@@ -1,0 +1,49 @@
+"""The app's server as a process: started, watched, ended; and refused where there is none."""
+
+from __future__ import annotations
+
+import socket
+import urllib.error
+import urllib.request
+
+import pytest
+
+from mlem.ui.serving import HOST, Server, serving
+
+
+def test_a_server_is_started_watched_and_ended() -> None:
+    with serving() as server:
+        assert server.process is not None
+        assert server.process.poll() is None
+        memory, seconds = server.memory(), server.seconds()
+        assert memory is None or 0.03 < memory < 1
+        assert seconds is None or seconds > 0.1
+        assert server.tracebacks() == 0
+        with serving(server.port) as same:
+            assert same == Server(server.port)
+            assert (same.memory(), same.seconds(), same.tracebacks()) == (None, None, 0)
+    assert server.process.poll() is not None
+    with pytest.raises((urllib.error.URLError, ConnectionError)):
+        urllib.request.urlopen(f"http://{HOST}:{server.port}/_stcore/health", timeout=5)
+    assert server.memory() is None
+
+
+def test_it_ends_though_its_user_fails() -> None:
+    with pytest.raises(KeyboardInterrupt), serving() as server:
+        raise KeyboardInterrupt
+    assert server.process is not None
+    assert server.process.poll() is not None
+
+
+def test_where_nothing_answers_there_is_no_server() -> None:
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        port = taken.getsockname()[1]
+        words = f"port takes that of a running server, got {port}: nothing answers at 127.0.0.1:{port}"
+        with pytest.raises(ValueError, match=f"^{words}$"), serving(port):
+            pass
+
+
+def test_nothing_but_this_machine_is_reached() -> None:
+    assert HOST == "127.0.0.1"
+    assert Server(8501).address == "ws://127.0.0.1:8501"
