@@ -109,6 +109,13 @@ def test_importing_mlem_is_light() -> None:
     assert run.stdout.strip() == "[]"
 
 
+def test_a_page_of_pictures_needs_no_network() -> None:
+    """diffusers takes seconds to import: it waits for the first network."""
+    code = "import sys, mlem.experiments.sample_store; print('diffusers' in sys.modules)"
+    run = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"
+
+
 def test_the_names_that_others_rely_on_are_exported() -> None:
     relied = "SDE Level Hierarchy BrownianPath synthetic_hierarchy spectral_hierarchy power_law optimal problems strong_error"
     relied += " euler_maruyama multilevel_euler_maruyama"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
-from diffusers import UNet2DModel
 
 from mlem.checks import check_choice, check_integer, check_number
 from mlem.images.files import short
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DModel
 
 FILE = "config.json"
 
@@ -109,6 +111,8 @@ def to_body(config: dict[str, Any], name: str) -> UNet2DModel:
         _check_fit(values)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
+    from diffusers import UNet2DModel  # takes seconds: for those who need a network
+
     with torch.device("meta"):
         body = UNet2DModel(**values)
     count = sum(p.numel() for p in body.parameters())

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from diffusers import UNet2DModel
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
@@ -18,6 +18,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mlem.checks import check_choice
 from mlem.images.diffusion import TIMESTEPS, Schedule
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DModel
 
 SIGMA_DATA = 0.5
 """Standard deviation of a pixel of the data, in [−1, 1]."""
@@ -47,6 +50,8 @@ class Shape:
         if size % (self.patch << (depth - 1)):
             takes = f"a multiple of {self.patch << (depth - 1)}: patches of {self.patch}, halved {depth - 1} times"
             raise ValueError(f"size takes {takes}, got {size}")
+        from diffusers import UNet2DModel  # takes seconds: for those who need a network
+
         colours = 3 * self.patch**2
         return UNet2DModel(
             sample_size=size // self.patch,
@@ -152,6 +157,8 @@ def flops(denoiser: Denoiser) -> int:
     The body is counted on the meta device, where attention is counted too: on the CPU it is missed. The Wiener filter adds two
     real transforms of each colour, 2.5 n log2 n for n pixels. What is done once a number (norms, activations) is left out.
     """
+    from diffusers import UNet2DModel  # takes seconds: for those who need a network
+
     config = denoiser.body.config
     size, colours = int(config["sample_size"]), int(config["in_channels"])
     with torch.device("meta"):

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, HeunDiscreteScheduler
 from jaxtyping import Float
 from torch import Tensor
 
@@ -55,6 +54,8 @@ def sample(
 
 def _scheduler(name: str, schedule: Schedule, evaluations: int) -> Any:
     """The scheduler, set for its steps: the first ``evaluations`` of its timesteps are to be taken."""
+    from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, HeunDiscreteScheduler  # takes seconds
+
     noise = {
         "num_train_timesteps": TIMESTEPS,
         "beta_start": schedule.beta_low / TIMESTEPS,
@@ -81,7 +82,7 @@ def _scheduler(name: str, schedule: Schedule, evaluations: int) -> Any:
 
 def _sigma(scheduler: Any, n: int) -> float:
     """σ at which the scheduler wants evaluation ``n`` of the network."""
-    if isinstance(scheduler, DDIMScheduler):
+    if not hasattr(scheduler, "sigmas"):  # DDIM's, which keeps α² instead
         kept = float(scheduler.alphas_cumprod[int(scheduler.timesteps[n])])
         return ((1.0 - kept) / kept) ** 0.5
     return float(scheduler.sigmas[n])
