@@ -17,7 +17,12 @@ from mlem.errors import Estimate, bootstrap_means
 from mlem.fits import slopes
 
 RESAMPLES = 200
-UNITS = {"cost": "model cost, in f¹ evaluations", "evaluations": "evaluations of any level", "seconds": "seconds"}
+UNITS = {
+    "cost": "model cost, in f¹ evaluations",
+    "evaluations": "evaluations of any level",
+    "flops": "FLOPs, counted",
+    "seconds": "seconds, measured",
+}
 
 _LEAST = np.sqrt(np.finfo(float).tiny)  # of an error, whose logarithm is taken
 _SAME = 1e-9  # errors whose logarithms differ by less are not interpolated between
@@ -30,14 +35,15 @@ class Runs:
 
     Runs of one ``family`` differ in one parameter (the number of steps for EM, the constant C for ML-EM), in order of it.
     ``squared`` are squared errors of paths, their means over groups of paths that share coins, or paths' shares in a squared
-    distance of laws. Raises ValueError for lengths that differ, and for numbers that are not finite or, means in the case of
-    ``squared``, negative.
+    distance of laws. ``flops`` are those of one evaluation of each level, where levels do real work. Raises ValueError for
+    lengths that differ, and for numbers that are not finite or, means in the case of ``squared``, negative.
     """
 
     family: Int[np.ndarray, " runs"]
     evaluations: Float[np.ndarray, "runs levels"]
     seconds: Float[np.ndarray, " runs"]
     squared: Float[np.ndarray, "paths runs"]
+    flops: Float[np.ndarray, " levels"] | None = None
 
     def __post_init__(self) -> None:
         lengths = {"family": len(self.family), "evaluations": len(self.evaluations), "seconds": len(self.seconds)}
@@ -66,9 +72,13 @@ def level_prices(levels: int, unit: str, gamma: float) -> Float[np.ndarray, " le
 
 
 def prices(runs: Runs, unit: str, gamma: float) -> Float[np.ndarray, " runs"]:
-    """What each run costs per path, in a unit of ``UNITS``."""
+    """What each run costs per path, in a unit of ``UNITS``. Raises ValueError for FLOPs where the levels have none."""
     if check_choice("unit", unit, UNITS) == "seconds":
         return runs.seconds
+    if unit == "flops":
+        if runs.flops is None:
+            raise ValueError("unit takes flops for levels that do real work; the price of these is declared")
+        return runs.evaluations @ runs.flops
     return runs.evaluations @ level_prices(runs.evaluations.shape[1], unit, gamma)
 
 

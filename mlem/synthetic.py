@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -186,6 +187,12 @@ def spectral_twins(levels: Hierarchy) -> Hierarchy:
 def most_spectral_levels(gamma: float) -> int:
     """How many levels a spectral hierarchy can have."""
     return sum(count <= MAX_MODES for count in _mode_counts(gamma))
+
+
+def spectral_flops(gamma: float, levels: int) -> Float[np.ndarray, " levels"]:
+    """Floating-point operations of one evaluation of each spectral level for one path: a multiplication and an addition for the
+    phase of each mode, its cosine, counted as one operation, and a multiplication and an addition for the sum; then −x."""
+    return 5.0 * np.array(_mode_counts(gamma)[:levels]) + 1.0
 
 
 def _mode_counts(gamma: float) -> list[int]:

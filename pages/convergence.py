@@ -38,8 +38,8 @@ page.notices(notices)
 
 def settle(chosen: Chosen) -> None:
     """The chart's own controls go into the link."""
-    if params.kind == "synthetic":
-        keep_params(replace(params, gamma=round(chosen.gamma, 3), unit=chosen.unit, epsilon=chosen.target), NAME)
+    gamma = round(chosen.gamma, 3) if params.kind == "synthetic" else params.gamma
+    keep_params(replace(params, gamma=gamma, unit=chosen.unit, epsilon=chosen.target), NAME)
 
 
 def draw(parts: Sequence[Part], done: bool) -> None:
@@ -65,6 +65,7 @@ def draw(parts: Sequence[Part], done: bool) -> None:
             error="RMSE at T" if params.error == "strong" else "W₂ of the laws at T",
             names=names,
             **curves.predicted(params, part.model),
+            own_gamma=params.kind == "spectral",
             chance=result.chance,
             paths=params.paths,
             about=f"{params.sde} {params.error} {params.kind} {params.firing} {params.levels} {params.paths} {params.seed}",
@@ -83,10 +84,11 @@ def draw(parts: Sequence[Part], done: bool) -> None:
 
 picture, controls = st.columns([3, 1], gap="large")
 with controls:
-    for name in ("sde", "error", "firing", "levels"):
+    synthetic = params.kind == "synthetic"  # others have an equation and a γ of their own
+    for name in ("sde" if synthetic else "gamma", "error", "firing", "levels"):
         control(params, name, NAME)
     with st.popover("More controls", icon=":material/tune:", width="stretch"):
-        for name in ("kind", "residual", "paths", "seed"):
+        for name in ("kind", *(["residual"] if synthetic else []), "paths", "seed"):
             control(params, name, NAME)
 with picture:
     live.sweep(params, draw, page=NAME)

@@ -7,6 +7,7 @@ import numpy as np
 from mlem.frontier import Runs
 
 LEVELS = 7
+FLOPS = np.array([41.0, 230.0, 1281.0, 7241.0, 40961.0, 231704.0, 1310721.0])  # of one evaluation of each level
 
 
 def made_runs(*, paths: int = 64, per_family: int = 12, seed: int = 0) -> tuple[Runs, Runs]:

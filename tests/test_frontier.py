@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -117,6 +118,9 @@ def test_prices_of_three_runs() -> None:
     assert prices(runs, "cost", 2.0).tolist() == [4.0, 8.0, 32.0]
     assert prices(runs, "evaluations", 2.0).tolist() == [4.0, 2.0, 11.0]
     assert prices(runs, "seconds", 2.0).tolist() == [0.1, 0.2, 0.3]
+    assert prices(replace(runs, flops=np.array([41.0, 161.0, 641.0])), "flops", 2.0).tolist() == [164.0, 322.0, 1291.0]
+    with pytest.raises(ValueError, match="unit takes flops for levels that do real work"):
+        prices(runs, "flops", 2.0)
     assert level_prices(3, "cost", 0.5).tolist() == [1.0, 2**0.5, 2.0]
 
 
@@ -267,7 +271,7 @@ def test_what_has_no_frontier_is_refused() -> None:
         exponent(make_curve(runs, np.array([0.1])))
     with pytest.raises(ValueError, match="envelopes at the same targets"):
         speedup(make_curve(runs), make_curve(runs, TARGETS), 0.1)
-    with pytest.raises(ValueError, match="unit takes one of cost, evaluations, seconds, got 'euro'"):
+    with pytest.raises(ValueError, match="unit takes one of cost, evaluations, flops, seconds, got 'euro'"):
         prices(runs, "euro", 1.0)
     with pytest.raises(ValueError, match="unit takes one of cost, evaluations, got 'seconds'"):
         shares(runs, 1.0, TARGETS, "seconds")

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ import mlem
 from mlem import synthetic
 from mlem.sde import Drift, no_noise
 from mlem.streams import generator
+from mlem.synthetic import spectral_flops
 
 RESIDUALS = ("nested", "independent")
 FORCED, OU = mlem.problems.get("forced-ou"), mlem.problems.get("ornstein-uhlenbeck")
@@ -466,3 +468,27 @@ def test_the_same_seed_gives_the_same_drifts(residual: str) -> None:
     torch.manual_seed(2)
     assert all(torch.equal(a, b) for a, b in zip(first, values(3), strict=True))
     assert not any(torch.equal(a, b) for a, b in zip(first, values(4), strict=True))
+
+
+class Operations(TorchDispatchMode):
+    """Counts floating-point operations: one for each number that an operation makes, two where it multiplies and adds."""
+
+    each: ClassVar = {"addcmul": 2, "cos_": 1, "add": 1, "sub": 1}
+    done = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        self.done += 2 * args[0].numel() if name in ("mv", "mm") else self.each.get(name, 0) * made.numel()
+        return made
+
+
+def test_flops_of_spectral_levels_are_counted() -> None:
+    """Beside those of the modes and of −x there is the sum of blocks of modes, of which there is one here."""
+    levels = mlem.spectral_hierarchy(gamma=2.0, levels=4)
+    said = spectral_flops(2.0, 4)
+    for level, flops in zip(levels, said, strict=True):
+        with Operations() as counted:
+            level.drift(torch.zeros(1, 1, dtype=torch.float64), 0.0)
+        assert counted.done - 1 == flops
+    np.testing.assert_allclose(said / said[0], levels.costs / levels.costs[0], rtol=0.02)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,10 +23,11 @@ from mlem.frontier import UNITS, Envelope, Runs, breakeven, cautions, envelope, 
 from mlem.march import Report
 from mlem.planning import ErrorModel
 from mlem.sweeps import FIRINGS, Part, Run, Sweep
-from mlem.synthetic import most_spectral_levels, spectral_hierarchy, spectral_twins
+from mlem.synthetic import most_spectral_levels, spectral_flops, spectral_hierarchy, spectral_twins
 
 ERRORS = {"strong": "Strong: path by path", "distribution": "Distribution: the law at T"}
 METHODS = ("em", "mlem")
+REAL_WORK = ("flops", "seconds")  # units of levels that do the work they are priced at
 TARGETS = 25
 _COARSEST_TARGET = 0.13
 _ABOVE_BIAS = 2.05  # the finest target is this much above the finest level's error
@@ -61,8 +62,8 @@ class ConvergenceParams(Params):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.unit == "seconds" and self.kind != "spectral":
-            raise ValueError("unit takes seconds for spectral levels alone: the price of synthetic ones is declared")
+        if self.unit in REAL_WORK and self.kind != "spectral":
+            raise ValueError(f"unit takes {self.unit} for spectral levels alone: the price of synthetic ones is declared")
         most = most_spectral_levels(self.gamma)
         if self.kind == "spectral" and self.levels > most:
             takes = f"an integer ≤ {most} for spectral levels with gamma {self.gamma:g}"
@@ -72,9 +73,11 @@ class ConvergenceParams(Params):
     def mend(cls, values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """Leaves out the levels that a spectral hierarchy cannot have, and lowers γ where it could not have enough."""
         if values.get("kind", cls.kind) != "spectral":
-            if values.get("unit") != "seconds":
+            if values.get("unit") not in REAL_WORK:
                 return values, []
-            return {**values, "unit": cls.unit}, [f"Synthetic levels have no price in seconds. unit is now {cls.unit}."]
+            return {**values, "unit": cls.unit}, [
+                f"Synthetic levels have no price in {values['unit']}. unit is now {cls.unit}."
+            ]
         gamma, levels = values.get("gamma", cls.gamma), values.get("levels", cls.levels)
         notices = list[str]()
         while most_spectral_levels(gamma) < _FEWEST_LEVELS:
@@ -227,8 +230,8 @@ def judge(params: ConvergenceParams, part: Part) -> ConvergenceResult:
     if not all(told.values()):
         raise ValueError("judge takes runs of both methods")
     untold = {method: [run for run in side if not is_told(run, params.error)] for method, side in sides.items()}
-    hidden = {method: gather(side, params.error) if side else None for method, side in untold.items()}
-    priced = {method: gather(side, params.error) for method, side in told.items()}
+    hidden = {method: _priced(params, side) if side else None for method, side in untold.items()}
+    priced = {method: _priced(params, side) for method, side in told.items()}
     targets = params.targets()
     envelopes = {method: _envelope(params, priced[method], hidden[method], targets) for method in METHODS}
     ratios = [(float(t), speedup(envelopes["em"], envelopes["mlem"], float(t))) for t in targets]
@@ -274,6 +277,12 @@ def gather(runs: Sequence[Run], error: str = "strong") -> Runs:
     )
 
 
+def _priced(params: ConvergenceParams, runs: Sequence[Run]) -> Runs:
+    """``runs`` with the errors that are asked for, and FLOPs where the levels have them."""
+    side = gather(runs, params.error)
+    return replace(side, flops=spectral_flops(params.gamma, params.levels)) if params.kind == "spectral" else side
+
+
 def _envelope(params: ConvergenceParams, told: Runs, hidden: Runs | None, targets: Float[np.ndarray, " targets"]) -> Envelope:
     curve = envelope(told, prices(told, params.unit, params.gamma), targets)
     return known(curve, hidden.errors, prices(hidden, params.unit, params.gamma)) if hidden else curve
@@ -283,7 +292,7 @@ def _strong(params: ConvergenceParams, runs: Sequence[Run], curve: Envelope) -> 
     """The RMSE of the cheapest run that reaches each target by its distribution error."""
     if params.error == "strong":
         return []
-    side, rmses = gather(runs, params.error), np.array([_root(run.squared) for run in runs])
+    side, rmses = _priced(params, runs), np.array([_root(run.squared) for run in runs])
     costs = np.where(side.errors[:, None] <= curve.targets, prices(side, params.unit, params.gamma)[:, None], np.inf)
     return np.where(np.isfinite(curve.costs) & np.isfinite(costs.min(0)), rmses[costs.argmin(0)], np.nan).tolist()
 
@@ -315,7 +324,7 @@ def predicted(
 
 
 def _row(run: Run, params: ConvergenceParams) -> Row:
-    side = gather([run], params.error)
+    side = _priced(params, [run])
     error = rmse(side.squared[:, 0])
     row: Row = {
         "method": "EM" if run.piece.method == "em" else "ML-EM",

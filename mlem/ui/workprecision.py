@@ -51,6 +51,7 @@ class WorkPrecision:
     names: by method ("em", "mlem"), a name for each run, shown at the pointer.
     predicted: by method, costs (gammas, targets) by theory with measured constants, in model cost.
     predicted_for: the γ of these, ascending.
+    own_gamma: whether γ is that of the levels, which do the work they are priced at: then it is not dragged.
     chance: where the error is that of a law, what is by chance in it; theory's exponents are upper bounds then.
     paths: how many there are; by default one for each row of squared errors.
     about: what the runs are of. The user's own view is kept as long as this stays the same.
@@ -66,6 +67,7 @@ class WorkPrecision:
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     predicted: Mapping[str, Float[np.ndarray, "gammas targets"]] = field(default_factory=dict)
     predicted_for: Sequence[float] = ()
+    own_gamma: bool = False
     chance: Chance | None = None
     paths: int | None = None
     about: str = ""
@@ -96,7 +98,9 @@ class WorkPrecision:
     @property
     def units(self) -> tuple[str, ...]:
         """The units in which every run has a price."""
-        return tuple(unit for unit in UNITS if all((prices(runs, unit, 1.0) > 0).all() for runs in (self.em, self.mlem)))
+        sides = (self.em, self.mlem)
+        priced = [unit for unit in UNITS if unit != "flops" or all(runs.flops is not None for runs in sides)]
+        return tuple(unit for unit in priced if all((prices(runs, unit, 1.0) > 0).all() for runs in sides))
 
     def pack(self, key: str, height: int = HEIGHT, serial: int = 0) -> bytes:
         """The payload for the browser; ``height`` in CSS pixels. The browser minds ``chosen`` where ``serial`` has changed."""
@@ -122,6 +126,8 @@ class WorkPrecision:
             "serial": serial,
             "gammas": [min(GAMMAS[0], gamma), max(GAMMAS[1], gamma), GAMMA_STEP],
             "units": self.units,
+            "own_gamma": self.own_gamma,
+            "flops": [] if self.em.flops is None else self.em.flops.tolist(),
             "targets": np.log(self.targets).tolist(),
             "steps": steps,
             "predicted_for": list(self.predicted_for),

@@ -9,6 +9,8 @@ from mlem.experiments.convergence import ConvergenceParams
 from mlem.experiments.crossover import CrossoverParams
 from mlem.experiments.steps import StepsParams
 from mlem.ui import live
+from mlem.ui.workprecision import MAGIC
+from tests.ui.payloads import unpack
 
 PAGES = {"convergence": ConvergenceParams(), "crossover": CrossoverParams(), "steps": StepsParams()}
 
@@ -87,11 +89,28 @@ def test_another_sweep_is_computed_as_a_job(visit, monkeypatch: pytest.MonkeyPat
     assert "one more digit costs" in text(app)
 
 
+def test_levels_that_do_real_work_have_flops_and_a_gamma_of_their_own(visit, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    pool = live.Pool(workers=0, patience=600.0)
+    monkeypatch.setattr(live, "pool", lambda: pool)
+    query = {"kind": "spectral", "gamma": "1", "levels": "4", "paths": "32", "unit": "flops"}
+    app = visit("convergence", **query)
+    while pool.step():
+        pass
+    app.run()
+    assert not app.exception
+    header, _ = unpack(MAGIC, app.get("bidi_component")[0].proto.bytes)
+    assert header["own_gamma"]
+    assert header["units"] == ["cost", "evaluations", "flops", "seconds"]
+    assert header["chosen"]["unit"] == "flops"
+    assert app.select_slider(key="convergence.gamma").value == 1.0
+
+
 @pytest.mark.parametrize(
     ("name", "query", "notice"),
     [
         ("convergence", {"gamma": "99"}, "Gamma takes a number"),
         ("convergence", {"unit": "seconds"}, "Synthetic levels have no price in seconds"),
+        ("convergence", {"unit": "flops"}, "Synthetic levels have no price in flops"),
         ("crossover", {"epsilon": "7"}, "Epsilon takes a number"),
         ("steps", {"doublings": "-1", "epsilon": "0.05"}, "Doublings takes an integer"),
     ],

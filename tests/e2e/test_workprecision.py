@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from mlem.frontier import Envelope, breakeven, cautions, envelope, exponent, kno
 from mlem.ui.palette import LIGHT
 from tests.e2e.conftest import serving
 from tests.e2e.steps import settle, visit
-from tests.made_runs import doubtful, made_runs, part
+from tests.made_runs import FLOPS, doubtful, made_runs, part
 
 SCRIPT = """
+from dataclasses import replace
 import numpy as np, streamlit as st
 from mlem.ui.workprecision import Chosen, WorkPrecision, work_precision
 from mlem.experiments.convergence import Chance
-from tests.made_runs import doubtful, made_runs, part
+from tests.made_runs import FLOPS, doubtful, made_runs, part
 
 def keep(chosen):
     st.session_state["chosen"] = chosen
@@ -30,7 +32,7 @@ if st.button("Deep"):
     keep(Chosen(4.0, "cost", 0.05))
 chosen = st.session_state.setdefault("chosen", Chosen(2.5, "cost", 0.05))
 st.write(f"Python knows {chosen.gamma:g}, {chosen.unit}, {chosen.target:.3g}")
-em, mlem = (part(runs, share) for runs in made_runs())
+em, mlem = (replace(part(runs, share), flops=FLOPS) for runs in made_runs())
 chance = Chance(0.04, None, doubtful(mlem)) if st.checkbox("chance") else None
 targets = np.geomspace(0.012, 0.3, 20)
 predicted = {"em": np.stack([targets**-gamma for gamma in (1.0, 2.0, 4.0)])}
@@ -83,13 +85,20 @@ def same(found: Any, wanted: Any) -> None:
 
 def curves(gamma: float, unit: str, share: float = 1.0) -> dict[str, Envelope]:
     """What Python makes of the same runs."""
-    sides = dict(zip(("em", "mlem"), (part(runs, share) for runs in made_runs()), strict=True))
+    sides = dict(zip(("em", "mlem"), (replace(part(runs, share), flops=FLOPS) for runs in made_runs()), strict=True))
     return {method: envelope(runs, prices(runs, unit, gamma), TARGETS) for method, runs in sides.items()}
 
 
 @pytest.mark.parametrize(
     ("gamma", "unit", "share"),
-    [("2.5", "cost", 0.5), ("0.25", "cost", 1.0), ("1.05", "cost", 1.0), ("5", "cost", 1.0), ("2.5", "evaluations", 1.0)],
+    [
+        ("2.5", "cost", 0.5),
+        ("0.25", "cost", 1.0),
+        ("1.05", "cost", 1.0),
+        ("5", "cost", 1.0),
+        ("2.5", "evaluations", 1.0),
+        ("2.5", "flops", 1.0),
+    ],
 )
 def test_the_browser_computes_what_python_does(page: Page, address: str, gamma: str, unit: str, share: float) -> None:
     chart = shown(page, address)

@@ -159,6 +159,19 @@ def test_progress_and_cancel() -> None:
     assert told[-1] == 1.0
 
 
+def test_real_work_is_counted_in_flops_and_seconds() -> None:
+    params = ConvergenceParams(kind="spectral", gamma=1.0, levels=4, paths=32, unit="flops")
+    part = params.sweep().whole()
+    result = convergence.judge(params, part)
+    modelled = convergence.judge(replace(params, unit="cost"), part)
+    assert result.theory == modelled.theory
+    for counted, model in zip(result.runs, modelled.runs, strict=True):
+        assert float(counted["cost"]) / float(model["cost"]) == pytest.approx(5 * 32 + 1, rel=0.02), "5 operations a mode"
+    for unit in ("flops", "seconds"):
+        with pytest.raises(ValueError, match=f"unit takes {unit} for spectral levels alone"):
+            ConvergenceParams(unit=unit)
+
+
 def test_spectral_links_are_mended() -> None:
     params, notices = ConvergenceParams.nearest({"kind": "spectral", "gamma": "8"})
     assert params.gamma < 8

@@ -91,6 +91,14 @@ def test_a_unit_in_which_a_run_is_free_is_not_offered() -> None:
     assert read(make_shown(em=without(EM, "seconds", 0.0)))[0]["units"] == ["cost", "evaluations"]
 
 
+def test_flops_are_offered_where_levels_have_them() -> None:
+    flops = 41.0 * 4.0 ** np.arange(LEVELS)
+    header, _ = read(make_shown(em=replace(EM, flops=flops), mlem=replace(MLEM, flops=flops)))
+    assert header["units"] == ["cost", "evaluations", "flops", "seconds"]
+    assert header["flops"] == flops.tolist()
+    assert read(make_shown())[0]["flops"] == []
+
+
 def test_an_error_of_zero_is_finite() -> None:
     squared = EM.squared.copy()
     squared[:, 0] = 0.0

@@ -5,7 +5,7 @@
 
 const FEWEST = 5, DECADES = 1.5, BEND = 0.3, SAME = 1e-9; // as in frontier.py
 
-export function prepare({ x, ratio, step, evaluations, seconds, family }, targets) {
+export function prepare({ x, ratio, step, evaluations, seconds, family, flops = [] }, targets) {
   const runs = x.length, rows = ratio.length / Math.max(1, runs) + 1;
   const errors = new Float64Array(rows * runs), first = new Uint16Array(rows * runs);
   for (let row = 0; row < rows; row++)
@@ -16,7 +16,7 @@ export function prepare({ x, ratio, step, evaluations, seconds, family }, target
     }
   const order = Array.from(family.keys()).sort((a, b) => family[a] - family[b] || a - b);
   const pairs = order.slice(1).flatMap((run, i) => (family[run] === family[order[i]] ? [[order[i], run]] : []));
-  return { runs, rows, errors, first, pairs, targets, evaluations, seconds, levels: evaluations.length / Math.max(1, runs) };
+  return { runs, rows, errors, first, pairs, targets, evaluations, seconds, flops, levels: evaluations.length / Math.max(1, runs) };
 }
 
 export function lowerBound(ascending, value) {
@@ -29,12 +29,12 @@ export function lowerBound(ascending, value) {
   return low;
 }
 
-export function logPrices({ runs, levels, evaluations, seconds }, unit, gamma) {
-  const costs = new Float64Array(runs);
+export function logPrices({ runs, levels, evaluations, seconds, flops }, unit, gamma) {
+  const costs = new Float64Array(runs), price = { cost: (k) => 2 ** (gamma * k), flops: (k) => flops[k], evaluations: () => 1 }[unit];
   for (let run = 0; run < runs; run++) {
     let sum = unit === "seconds" ? seconds[run] : 0;
     if (unit !== "seconds")
-      for (let k = 0; k < levels; k++) sum += evaluations[run * levels + k] * (unit === "cost" ? 2 ** (gamma * k) : 1);
+      for (let k = 0; k < levels; k++) sum += evaluations[run * levels + k] * price(k);
     costs[run] = Math.log(sum);
   }
   return costs;

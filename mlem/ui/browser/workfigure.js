@@ -6,6 +6,7 @@ import { LABELS, LARGE, METHODS, digits, theory, times } from "./workwords.js";
 export const UNITS = {
   cost: { title: "Cost per path, in f¹ evaluations", short: "Model cost" },
   evaluations: { title: "Evaluations per path, of any level", short: "Evaluations" },
+  flops: { title: "FLOPs per path", short: "FLOPs" },
   seconds: { title: "Seconds per path", short: "Seconds" },
 };
 const APART = 40; // CSS pixels between the labels of two curves

@@ -87,14 +87,14 @@ class WorkPrecision {
     const runs = (method) => {
       const part = (name) => content.arrays[`${method}.${name}`];
       const parts = ["x", "ratio", "evaluations", "seconds", "family"].map((name) => [name, part(name)]);
-      return prepare({ ...Object.fromEntries(parts), step: content.steps[method] }, targets);
+      return prepare({ ...Object.fromEntries(parts), step: content.steps[method], flops: content.flops }, targets);
     };
     const all = (method) => ({ ...runs(method), hidden: content.arrays[`${method}.hidden.x`] ? runs(`${method}.hidden`) : null });
     this.scene = { ...content, targets, methods: { em: all("em"), mlem: all("mlem") } };
     this.memory = null;
     // Python's choice counts when it is a new one: it does not repeat what it was told.
     if (first || content.serial !== before.serial)
-      Object.assign(this.state, content.chosen, { target: Math.log(content.chosen.target) });
+      Object.assign(this.state, content.chosen, { target: this.compared(Math.log(content.chosen.target)) });
     Object.assign(this.slider, { min: content.gammas[0], max: content.gammas[1], step: content.gammas[2], value: this.state.gamma });
     this.listUnits();
     if (first || content.about !== before.about) this.y = null;
@@ -153,10 +153,16 @@ class WorkPrecision {
     this.rest();
   }
 
-  // The log error at a share of the axis, among those that are compared.
+  // The log error at a share of the axis.
   errorAt(share) {
-    const [from, to] = this.ranges().x, { targets } = this.scene;
-    return Math.max(targets[0], Math.min(targets[targets.length - 1], (from + share * (to - from)) * Math.LN10));
+    const [from, to] = this.ranges().x;
+    return this.compared((from + share * (to - from)) * Math.LN10);
+  }
+
+  // The nearest log error among those that are compared.
+  compared(log) {
+    const { targets } = this.scene;
+    return Math.max(targets[0], Math.min(targets[targets.length - 1], log));
   }
 
   point(event) {
@@ -270,10 +276,11 @@ class WorkPrecision {
   }
 
   say() {
-    const { scene, state, root } = this, words = this.words(), find = (query) => root.querySelector(query), priced = state.unit === "cost";
+    const { scene, state, root } = this, words = this.words(), find = (query) => root.querySelector(query);
+    const own = scene.own_gamma, priced = state.unit === "cost" && !own;
     const [low, high] = scene.gammas, before = this.ghost ? ` (thin lines: ${this.ghost.gamma.toFixed(2)})` : "";
-    this.output.textContent = priced ? `${state.gamma.toFixed(2)}${before}` : "plays no part here";
-    Object.assign(this.slider, { value: state.gamma, disabled: !priced });
+    this.output.textContent = own ? `${state.gamma.toFixed(2)}, that of these levels` : priced ? `${state.gamma.toFixed(2)}${before}` : "plays no part here";
+    Object.assign(this.slider, { value: state.gamma, disabled: !priced, hidden: own });
     this.slider.style.setProperty("--done", (state.gamma - low) / (high - low));
     this.target.setAttribute("aria-label", `${scene.error} at which both are compared`);
     this.target.setAttribute("aria-valuetext", `${words.verdict}${words.range}`);
