@@ -15,6 +15,7 @@ page = st.navigation(
         st.Page("pages/convergence.py", title="Error vs compute", icon=":material/show_chart:", url_path="convergence"),
         st.Page("pages/steps.py", title="Free steps", icon=":material/timeline:", url_path="steps"),
         st.Page("pages/crossover.py", title="Crossover", icon=":material/call_split:", url_path="crossover"),
+        st.Page("pages/faces.py", title="Faces", icon=":material/familiar_face_and_zone:", url_path="faces"),
     ]
 )
 with pool().hold():  # what somebody waits for goes before what somebody looks on

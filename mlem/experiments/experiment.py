@@ -12,7 +12,7 @@ from mlem.experiments.params import Params
 from mlem.experiments.result import Result
 from mlem.march import Report
 
-NAMES = ("race", "hierarchy", "diagnostics", "coin", "convergence", "steps", "crossover", "firings", "bench")
+NAMES = ("race", "hierarchy", "diagnostics", "coin", "convergence", "steps", "crossover", "faces", "sample", "firings", "bench")
 
 
 @dataclass(frozen=True)

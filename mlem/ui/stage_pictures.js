@@ -2,6 +2,7 @@
 // module with stage.js, to which stage.py appends it.
 
 const CELL = [52, 108]; // CSS pixels: a picture's edge at least, before a row is broken, and at most
+const ONE_LINE = 560; // CSS pixels that a row's name and verdict take beside each other
 
 // Decoded sheets, by name: one that stays from scene to scene is not decoded again. ``changed`` is told the methods that are there.
 class Sheets {
@@ -34,11 +35,11 @@ function placePictures(scene, L) {
   const edge = (columns) => Math.floor((room - gap * (columns - 1)) / columns);
   let columns = count;
   while (columns > 1 && edge(columns) < px(CELL[0])) columns = Math.ceil(columns / 2);
-  const cell = Math.min(edge(columns), px(CELL[1])), note = font + px(3);
-  L.pictures = { x0, x1: x0 + columns * (cell + gap) - gap, columns, cell, step: cell + gap, line: cell + note, rows: {} };
+  const cell = Math.min(edge(columns), px(CELL[1])), stacked = room < px(ONE_LINE);
+  L.pictures = { x0, x1: x0 + room, columns, cell, step: cell + gap, line: cell + font + px(3), stacked, rows: {} };
   let y = 0;
   for (const [method] of rows) {
-    const name = y + font, verdict = narrow ? name + font + px(3) : name;
+    const name = y + font, verdict = stacked ? name + font + px(3) : name;
     L.pictures.rows[method] = { name, verdict, top: verdict + px(7) };
     y = verdict + px(7) + Math.ceil(count / columns) * L.pictures.line + px(8);
   }
@@ -82,8 +83,8 @@ function paintPictures(ctx, scene, L, c, head, method, sheet) {
 
 // Beside a row's name, or under it where that leaves no room.
 function say(ctx, L, method, text, colour) {
-  const { x0, x1, rows } = L.pictures;
-  write(ctx, L, text, L.narrow ? x0 : x1, rows[method].verdict, colour, { align: L.narrow ? "left" : "right" });
+  const { x0, x1, stacked, rows } = L.pictures;
+  write(ctx, L, text, stacked ? x0 : x1, rows[method].verdict, colour, { align: stacked ? "left" : "right" });
 }
 
 // All pictures at ``place`` in the sheet's frames, side by side, with pixels so large that drawing them ``pixels`` wide leaves them

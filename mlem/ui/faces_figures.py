@@ -1,0 +1,378 @@
+"""Figures of the Faces page, from results to charts. Colours are named; the browser puts them in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from mlem.errors import Estimate
+from mlem.experiments.faces import UNITS, FacesResult, gather
+from mlem.frontier import Envelope, Runs, envelope
+from mlem.images.pilot import Effects
+from mlem.images.process import GFLOP
+from mlem.ui.chart import ink, level_ink
+from mlem.ui.figure import Figure
+from mlem.ui.palette import DASHES, MARKERS
+from mlem.ui.words import digits, estimate, level_name
+
+HEIGHT = 470  # CSS pixels
+
+_TARGETS = 49
+_EDGE = 1.005  # of the best and the worst run: targets keep inside
+_SHORT = {
+    "em": "EM",
+    "paper": "ML-EM, paper’s coins",
+    "mlem": "ML-EM, even calls",
+    "ddim": "DDIM",
+    "heun": "Heun",
+    "dpm++": "DPM++(2M)",
+}
+_LOOKS: dict[str, dict[str, Any]] = {
+    "em": {"colour": "em", "symbol": MARKERS["em"], "width": 2.5},
+    "mlem": {"colour": "mlem", "symbol": MARKERS["mlem"], "width": 2.5},
+    "paper": {"colour": "mlem", "symbol": "square-open", "width": 1.3},
+    "ddim": {"colour": "theory", "symbol": "triangle-up-open", "width": 1.3},
+    "heun": {"colour": "theory", "symbol": "diamond-open", "width": 1.3},
+    "dpm++": {"colour": "theory", "symbol": "x-thin-open", "width": 1.3},
+}
+_PLOT = 380.0  # CSS pixels: about the height of a plot without its margins
+_LABEL = 17.0  # CSS pixels from one label to the next
+_SHORT_VIEW = 2.3  # decades, below which an axis has more ticks
+_LEAST = 1e-12  # of what is drawn on a logarithmic axis
+_PAPER = {"xref": "paper", "yref": "paper"}
+_EQUAL_DECADES = {"scaleanchor": "x", "constrain": "range"}
+
+Floats = Float[np.ndarray, "..."]
+
+
+def frontiers(result: FacesResult, unit: str) -> dict[str, Envelope]:
+    """The cheapest way of each method to an error, over all errors that any method has, in a unit of ``UNITS``."""
+    runs = _runs(result)
+    ends = np.concatenate([own.errors for own in runs.values()])
+    targets = np.geomspace(ends.min() * _EDGE, ends.max() / _EDGE, _TARGETS)
+    return {method: envelope(own, _costs(own, result, unit), targets) for method, own in runs.items()}
+
+
+def _runs(result: FacesResult) -> dict[str, Runs]:
+    found = {method: gather(result.measured, method) for method in result.methods}
+    return {method: runs for method, runs in found.items() if runs is not None}
+
+
+def _costs(runs: Runs, result: FacesResult, unit: str) -> Floats:
+    return runs.evaluations @ (result.measured.flops / GFLOP if unit == "flops" else result.measured.seconds)
+
+
+def error_vs_cost(result: FacesResult, curves: Mapping[str, Envelope], unit: str) -> Figure:
+    """A: all runs, faint, and the cheapest way of each method to an error, with its band."""
+    figure, ends, runs = Figure(), [], _runs(result)
+    floors = _add_floors(figure, runs["em"], _costs(runs["em"], result, unit), len(result.levels))
+    for method, curve in curves.items():
+        look, costs = _LOOKS[method], _costs(runs[method], result, unit)
+        pieces = [piece for piece in result.measured.pieces if piece.method == method]
+        figure.add_scatter(
+            x=costs,
+            y=runs[method].errors,
+            name=f"{_SHORT[method]}: runs",
+            mode="markers",
+            marker={"symbol": look["symbol"], "size": 6, "color": ink(look["colour"], 0.35)},
+            text=[f"{piece.levels} levels, {piece.steps} steps" for piece in pieces],
+            hovertemplate=f"{_SHORT[method]}, %{{text}}<br>RMSE %{{y:.3r}} for %{{x:.3r}}<extra></extra>",
+        )
+        _add_band(figure, curve, method)
+        reached = np.isfinite(curve.costs)
+        figure.add_scatter(
+            x=curve.costs[reached],
+            y=curve.targets[reached],
+            name=_SHORT[method],
+            mode="lines",
+            line={"color": ink(look["colour"]), "width": look["width"], "dash": DASHES["em"]},
+            hovertemplate=f"{_SHORT[method]}: RMSE %{{y:.3r}} for %{{x:.3r}}<extra></extra>",
+        )
+        if reached.any():
+            ends.append((curve.costs[reached][0], curve.targets[reached][0], method))
+    errors, costs = (
+        np.concatenate(parts) for parts in ([r.errors for r in runs.values()], [_costs(r, result, unit) for r in runs.values()])
+    )
+    x, y = _log_range(costs, right=0.55), _log_range(errors)
+    return figure.update_layout(
+        uirevision=f"{result.measured.process} {unit}",
+        margin={"l": 64, "r": 16, "t": 34, "b": 54},
+        showlegend=False,
+        xaxis={"type": "log", "title": {"text": UNITS[unit]}, "range": x, **_ticks(x)},
+        yaxis={"type": "log", "range": y, **_EQUAL_DECADES, **_ticks(y)},
+        annotations=[_heading(f"RMSE against the reference, {result.pictures} pictures"), *floors, *_names(ends, y)],
+    )
+
+
+def _add_floors(figure: Figure, em: Runs, costs: Floats, count: int) -> list[dict[str, Any]]:
+    """A thin line for each of EM's levels: more steps only help down to what the network itself misses. Returns their names."""
+    names = []
+    for level in range(1, count + 1):
+        own = np.flatnonzero(em.family == level - 1)
+        line = {"color": ink("em", 0.3), "width": 1}
+        name = f"EM with {level_name(level)}"
+        figure.add_scatter(x=costs[own], y=em.errors[own], name=name, mode="lines", line=line, hoverinfo="skip")
+        if level < count:  # the last one ends where the frontier does
+            end = own[np.argmax(costs[own])]
+            where = {"x": math.log10(costs[end]), "y": math.log10(em.errors[end]), "xanchor": "left", "xshift": 5}
+            names.append({"text": level_name(level), **where, "font": {"color": level_ink(level, count)}})
+    return names
+
+
+def _add_band(figure: Figure, curve: Envelope, method: str) -> None:
+    low, high = curve.band()
+    known = np.isfinite(low) & np.isfinite(high)
+    x, y = np.concatenate([low[known], high[known][::-1]]), np.concatenate([curve.targets[known], curve.targets[known][::-1]])
+    figure.add_scatter(
+        x=x,
+        y=y,
+        name=f"{_SHORT[method]}: band",
+        mode="lines",
+        line={"width": 0},
+        fill="toself",
+        fillcolor=ink(_LOOKS[method]["colour"], 0.15),
+        hoverinfo="skip",
+    )
+
+
+def savings(result: FacesResult, unit: str) -> Figure:
+    """At each error, how many times cheaper than EM's cheapest way a method is; below 1 it loses."""
+    figure, tops, seen = Figure(), [], [1.0]
+    for method, facts in result.methods.items():
+        found = [(saving.target, ratio) for saving in facts.savings if (ratio := getattr(saving, unit)) is not None]
+        if method == "em" or not found:
+            continue
+        look, ratios = _LOOKS[method], [ratio for _, ratio in found]
+        seen += [edge for ratio in ratios for edge in (ratio.low, ratio.high)]
+        figure.add_scatter(
+            x=[target for target, _ in found],
+            y=[ratio.value for ratio in ratios],
+            name=_SHORT[method],
+            mode="lines+markers",
+            line={"color": ink(look["colour"]), "width": look["width"]},
+            marker={"symbol": look["symbol"], "size": 7},
+            error_y=_whiskers(ratios, look["colour"]),
+            customdata=[estimate(ratio) for ratio in ratios],
+            hovertemplate=f"{_SHORT[method]} at RMSE %{{x:.3r}}: × %{{customdata}}<extra></extra>",
+        )
+        best = max(found, key=lambda pair: pair[1].value)
+        tops.append((best[0], best[1].value, method))
+    targets = [saving.target for saving in result.methods["em"].savings]
+    x, y = _log_range(np.array(targets)), _log_range(np.array(seen), right=0.15)
+    muted = {"font": {"color": ink("muted")}}
+    return figure.update_layout(
+        uirevision=f"{result.measured.process} {unit}",
+        margin={"l": 54, "r": 16, "t": 34, "b": 54},
+        showlegend=False,
+        xaxis={"type": "log", "title": {"text": "RMSE"}, "range": x, **_ticks(x)},
+        yaxis={"type": "log", "range": y, **_ticks(y)},
+        shapes=[
+            {
+                "type": "rect",
+                "x0": 0,
+                "x1": 1,
+                "xref": "paper",
+                "y0": 10 ** y[0],
+                "y1": 1,
+                "fillcolor": ink("em", 0.08),
+                "line": {"width": 0},
+                "layer": "below",
+            },
+            {"type": "line", "x0": 0, "x1": 1, "xref": "paper", "y0": 1, "y1": 1, "line": {"color": ink("em"), "width": 1.5}},
+        ],
+        annotations=[
+            _heading("EM’s price over the method’s, at equal error"),
+            {"text": "EM is cheaper", "x": 0, "xref": "paper", "xanchor": "left", "y": 0, "yanchor": "top", **muted},
+            *_names(tops, y, above=True),
+        ],
+    )
+
+
+def level_errors(result: FacesResult, unit: str) -> Figure:
+    """B: what each network costs, against the error at the end that it makes in the place of the finest; and the fitted γ."""
+    below = [level for level in result.levels if level.error is not None]
+    count = len(result.levels)
+    costs = np.array([level.flops / GFLOP if unit == "flops" else level.seconds for level in below])
+    errors = [level.error for level in below if level.error is not None]
+    values = np.array([error.value for error in errors])
+    g = result.gamma[unit]
+    figure = Figure()
+    line = np.exp(np.log(costs).mean() - g.value * (np.log(values) - np.log(values).mean()))
+    dash = {"color": ink("theory"), "width": 2, "dash": DASHES["theory"]}
+    figure.add_scatter(x=values, y=line, name="fit", mode="lines", line=dash, hoverinfo="skip")
+    figure.add_scatter(
+        x=values,
+        y=costs,
+        name="levels",
+        mode="markers+text",
+        marker={"size": 10, "color": [level_ink(level.level, count) for level in below]},
+        error_x=_whiskers(errors, "ink"),
+        text=[level_name(level.level) for level in below],
+        textposition="top right",
+        textfont={"size": 14},
+        customdata=[estimate(error) for error in errors],
+        hovertemplate="%{text}: RMSE %{customdata}<br>%{y:.3r}<extra></extra>",
+    )
+    edges = np.array([edge for error in errors for edge in (error.low, error.high)])
+    x, y = _log_range(edges, least=1.0), _log_range(costs, right=0.12, least=1.0)
+    text = f"<b>γ = {digits(g.value)}</b><br>95 %: {digits(g.low)} to {digits(g.high)}"
+    return figure.update_layout(
+        uirevision=f"{result.measured.process} {unit}",
+        margin={"l": 64, "r": 16, "t": 34, "b": 54},
+        showlegend=False,
+        xaxis={
+            "type": "log",
+            "title": {"text": f"RMSE in the place of {level_name(count)}"},
+            "range": x,
+            **_ticks(x),
+        },
+        yaxis={"type": "log", "range": y, **_EQUAL_DECADES, **_ticks(y)},
+        annotations=[
+            _heading(f"One evaluation, {UNITS[unit]}"),
+            {"text": text, "x": 1, "y": 1, **_PAPER, "xanchor": "right", "yanchor": "top", "align": "right"},
+        ],
+    )
+
+
+def held_out(result: FacesResult) -> Figure:
+    """The loss on pictures that no network was trained on, by level, against what an evaluation costs."""
+    count, figure = len(result.levels), Figure()
+    costs, losses = (
+        np.array([level.flops / GFLOP for level in result.levels]),
+        np.array([level.held_out for level in result.levels]),
+    )
+    spread = [1.96 * level.held_out_error for level in result.levels]
+    figure.add_scatter(
+        x=costs,
+        y=losses,
+        name="held-out loss",
+        mode="lines+markers+text",
+        line={"color": ink("muted"), "width": 1},
+        marker={"size": 10, "color": [level_ink(level.level, count) for level in result.levels]},
+        error_y={"type": "data", "array": spread, "color": ink("ink"), "thickness": 1.5, "width": 3},
+        text=[level_name(level.level) for level in result.levels],
+        textposition="top right",
+        textfont={"size": 14},
+        hovertemplate="%{text}: loss %{y:.3r} for %{x:.3r} GFLOP<extra></extra>",
+    )
+    x = _log_range(costs)
+    return figure.update_layout(
+        margin={"l": 64, "r": 16, "t": 34, "b": 54},
+        showlegend=False,
+        xaxis={"type": "log", "title": {"text": "GFLOP of one evaluation"}, "range": x, **_ticks(x)},
+        yaxis={"rangemode": "tozero", "nticks": 6},
+        annotations=[_heading("Loss on held-out pictures, mean over noise levels")],
+    )
+
+
+def calls_along_time(effects: Effects, p: Float[np.ndarray, "steps levels"]) -> Figure:
+    """C: what a kick of each correction does to the picture in the end, and how often each is called for it."""
+    count, figure = p.shape[1], Figure()
+    t = np.arange(len(p)) / len(p)
+    upper, lower = (0.58, 1.0), (0.0, 0.42)
+    panels = ((effects.times, effects.effect, "y", "effect"), (t, p, "y2", "pₖ"))
+    for x, values, axis, what in panels:
+        for k in range(1, count + 1):
+            figure.add_scatter(
+                x=x,
+                y=np.maximum(values[:, k - 1], _LEAST),
+                yaxis=axis,
+                name=f"{what} of {level_name(k)}",
+                mode="lines",
+                line={"color": level_ink(k, count), "width": 2},
+                hovertemplate=f"{level_name(k)}: {what} %{{y:.3r}} at t = %{{x:.3r}}<extra></extra>",
+            )
+    y, y2 = (_log_range(np.maximum(values[:, :count], _LEAST)) for values in (effects.effect, p))
+    ends = [
+        *_level_names(effects.effect[-1, :count], float(effects.times[-1]), y, "y"),
+        *_level_names(p[-1], float(t[-1]), y2, "y2"),
+    ]
+    return figure.update_layout(
+        margin={"l": 64, "r": 40, "t": 34, "b": 54},
+        showlegend=False,
+        hovermode="x",
+        xaxis={"title": {"text": "t, from noise to picture"}, "anchor": "y2", "range": [0, 1]},
+        yaxis={"type": "log", "domain": upper, "range": y, **_ticks(y)},
+        yaxis2={"type": "log", "domain": lower, "range": y2, **_ticks(y2)},
+        annotations=[
+            _heading("What a kick of each correction at t does to the end", upper[1]),
+            _heading("Probability pₖ(t) that it is called on a step", lower[1]),
+            *ends,
+        ],
+    )
+
+
+def _ticks(view: Sequence[float]) -> dict[str, Any]:
+    """Of a logarithmic axis: at powers of ten, every other one where there are many; where there are few also at 2 and 5 times
+    these."""
+    decades = view[1] - view[0]
+    step, mantissas = max(1, round(decades / 6)), (1, 2, 5) if decades < _SHORT_VIEW else (1,)
+    values = [m * 10.0**power for power in range(-12 * step, 12, step) for m in mantissas]
+    texts = [f"{v:,.10g}" if 1e-3 <= v <= 1e4 else f"10<sup>{round(math.log10(v))}</sup>".replace("-", "−") for v in values]
+    return {"tickvals": values, "ticktext": texts}
+
+
+def _whiskers(points: Sequence[Estimate], colour: str) -> dict[str, Any]:
+    """The 95 % intervals."""
+    up, down = [p.high - p.value for p in points], [p.value - p.low for p in points]
+    return {"type": "data", "array": up, "arrayminus": down, "color": ink(colour, 0.6), "thickness": 1.5, "width": 3}
+
+
+def _log_range(values: Floats, *, right: float = 0.0, least: float = 0.0) -> list[float]:
+    """In powers of ten, with some room at either end, and ``right`` decades more at the high one."""
+    low, high = float(np.log10(values.min())), float(np.log10(values.max()))
+    room = max(0.06 * (high - low), (least - (high - low)) / 2, 0.05)
+    return [low - room, high + room + right]
+
+
+def _heading(text: str, top: float = 1.0) -> dict[str, Any]:
+    """Above the panel that ends at ``top``, in the place of a title of its axis."""
+    place = {"x": 0, "y": top, **_PAPER, "xanchor": "left", "yanchor": "bottom", "yshift": 5}
+    return {"text": f"<b>{text}</b>", "font": {"size": 13}, **place}
+
+
+def _names(points: Sequence[tuple[float, float, str]], view: Sequence[float], *, above: bool = False) -> list[dict[str, Any]]:
+    """Names of methods beside a point of their curves, to the right of it or above, moved apart where they would overlap."""
+    heights = _apart([math.log10(y) for _, y, _ in points], view, _PLOT)
+    place = {"xanchor": "center", "yanchor": "bottom", "yshift": 8} if above else {"xanchor": "left", "xshift": 8}
+    inks = {"em": "em_text", "mlem": "mlem_text", "theory": "theory_text"}
+    return [
+        {
+            "text": _SHORT[method],
+            "x": math.log10(x),
+            "y": height,
+            **place,
+            "font": {"color": ink(inks[_LOOKS[method]["colour"]])},
+        }
+        for (x, _, method), height in zip(points, heights, strict=True)
+    ]
+
+
+def _level_names(values: Floats, x: float, view: Sequence[float], axis: str) -> list[dict[str, Any]]:
+    """Names of levels at the right end of their curves."""
+    heights = _apart(np.log10(np.maximum(values, _LEAST)).tolist(), view, 0.42 * _PLOT)
+    return [
+        {
+            "text": level_name(k),
+            "x": x,
+            "y": height,
+            "yref": axis,
+            "xanchor": "left",
+            "xshift": 6,
+            "font": {"color": level_ink(k, len(values)), "size": 14},
+        }
+        for k, height in enumerate(heights, start=1)
+    ]
+
+
+def _apart(heights: Sequence[float], view: Sequence[float], pixels: float) -> list[float]:
+    """``heights`` on an axis that shows ``view`` over ``pixels``, moved up where labels would overlap."""
+    gap = _LABEL * (view[1] - view[0]) / pixels
+    placed, last = [0.0] * len(heights), -math.inf
+    for n in sorted(range(len(heights)), key=heights.__getitem__):
+        last = placed[n] = max(heights[n], last + gap)
+    return placed

@@ -1,0 +1,74 @@
+"""What the Faces page looks at: a sample, the unit in which all runs are priced, and what is measured of the networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+from jaxtyping import Float
+
+from mlem.experiments import faces, faces_store, sample, sample_store
+from mlem.experiments.faces import UNITS, FacesParams, FacesResult
+from mlem.experiments.faces_store import Measured
+from mlem.experiments.params import choice
+from mlem.experiments.sample import SampleParams
+from mlem.experiments.sample_store import Film
+from mlem.frontier import Envelope
+from mlem.images.process import GFLOP
+from mlem.ui import faces_figures
+
+
+@dataclass(frozen=True)
+class FacesView(SampleParams):
+    """A sample, and how the curves below it are priced."""
+
+    unit: str = choice("flops", choices=UNITS, label="Price", help="In which the curves below are drawn: counted or measured.")
+
+    def sample(self) -> SampleParams:
+        """What has to be drawn."""
+        return SampleParams(**{name: getattr(self, name) for name in SampleParams.specs()})
+
+
+def costs(params: SampleParams, films: Mapping[str, Film]) -> Float[np.ndarray, " levels"] | None:
+    """GFLOP of one evaluation by level; None where that is known of no network yet."""
+    for film in films.values():
+        return film.costs
+    told = sample_store.manifest() if params.ladder == "shipped" else None
+    return np.array([level.flops / GFLOP for level in told.levels]) if told else None
+
+
+def probabilities(params: SampleParams, costs: Float[np.ndarray, " levels"] | None) -> Float[np.ndarray, "steps levels"] | None:
+    """p_k(t_n) of ML-EM; None where they take a pilot that is not stored."""
+    if costs is None or (params.firing != "bernoulli" and _stored(params) is None):
+        return None
+    return sample.probabilities(params, costs).numpy()
+
+
+def measurement(params: SampleParams) -> FacesResult | None:
+    """What is stored about the networks of ``params``."""
+    found = _stored(params)
+    return _judged(params.process, found.hashes, found) if found else None
+
+
+def curves(result: FacesResult, unit: str) -> dict[str, Envelope]:
+    """The cheapest way of each method to an error."""
+    return _curves(result.measured.process, result.measured.hashes, unit, result)
+
+
+def _stored(params: SampleParams) -> Measured | None:
+    """Only what the networks that are there have given."""
+    told = sample_store.manifest() if params.ladder == "shipped" else None
+    found = faces_store.load(FacesParams(process=params.process)) if told else None
+    return found if found and told and found.hashes == tuple(level.sha256 for level in told.levels) else None
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _judged(process: str, hashes: tuple[str, ...], _measured: Measured) -> FacesResult:
+    return faces.judge(_measured)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _curves(process: str, hashes: tuple[str, ...], unit: str, _result: FacesResult) -> dict[str, Envelope]:
+    return faces_figures.frontiers(_result, unit)

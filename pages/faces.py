@@ -1,0 +1,118 @@
+"""Faces: do real networks obey?"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import streamlit as st
+import torch
+
+from mlem.experiments import sample_store
+from mlem.experiments.sample import EXPERIMENT, METHODS, planned_calls
+from mlem.experiments.sample_store import Film
+from mlem.images.devices import in_words
+from mlem.images.ladders import own
+from mlem.ui import faces_figures, faces_view, faces_words, live, page
+from mlem.ui.boot import through_app
+from mlem.ui.chart import chart
+from mlem.ui.faces_stage import scene
+from mlem.ui.faces_view import FacesView
+from mlem.ui.stage import stage
+from mlem.ui.state import control, read_params
+
+through_app()
+
+NAME = "faces"
+PRESETS = {
+    "Even calls": FacesView(),
+    "The paper’s coins": FacesView(firing="bernoulli"),
+    "Tight budget": FacesView(budget=10.0),
+    "ODE": FacesView(process="ode"),
+}
+
+view, notices = read_params(FacesView, NAME)
+params = view.sample()
+stored = sample_store.load(params)
+missing = tuple(method for method in METHODS if method not in stored)
+costs = faces_view.costs(params, stored)
+p = faces_view.probabilities(params, costs)
+planned = planned_calls(params, torch.from_numpy(p)) if p is not None else None
+
+page.head("Do real networks obey?", faces_words.lead(params, costs, planned))
+page.presets(PRESETS, view, NAME)
+page.notices(notices)
+if params.ladder == "shipped" and costs is None:
+    st.error("No networks came with this installation: `python -m mlem train --help` tells how to make some.")
+    st.stop()
+
+
+def draw(parts: Sequence[Film], done: bool) -> None:
+    """The films so far, and once all are there what they say."""
+    films = stored | dict(zip(missing, parts, strict=False))
+    result = sample_store.judged(films) if len(films) == len(METHODS) else None
+    stage(scene(params, films, result, faces_view.costs(params, films), planned, "still to come"), key="faces.stage")
+    if result:
+        st.markdown(faces_words.lesson(result))
+        page.numbers("The numbers of this sample", result.rows(), f"Reference: {result.reference}.", NAME)
+        page.take_along(EXPERIMENT, params, result)
+
+
+picture, controls = st.columns([3, 1], gap="large")
+with controls:
+    for name in ("process", "steps", "budget", "firing", "em_steps", "seed"):
+        control(view, name, NAME)
+    with st.popover("More controls", icon=":material/tune:", width="stretch"):
+        for name in ("pictures", "precision", *(["ladder"] if own() else [])):
+            control(view, name, NAME)
+        st.caption(faces_words.hardware(in_words(torch.device("cpu"))))
+with picture:
+    if missing:
+        live.live(params, partial(sample_store.steps, params, missing), draw, page=NAME)
+    else:
+        draw((), True)
+
+result = faces_view.measurement(params)
+if result is None:
+    st.info(faces_words.UNMEASURED, icon=":material/straighten:")
+    st.stop()
+
+st.subheader("What does an error cost?", anchor=False)
+with st.container(width=260):
+    control(view, "unit", NAME)
+left, right = st.columns([3, 2], gap="medium")
+with left:
+    curves = faces_view.curves(result, view.unit)
+    chart(
+        faces_figures.error_vs_cost(result, curves, view.unit),
+        key="faces.error",
+        alt=f"Error against cost of every method. {result.summary()}",
+        height=faces_figures.HEIGHT,
+    )
+with right:
+    chart(
+        faces_figures.savings(result, view.unit),
+        key="faces.savings",
+        alt=faces_words.measured(result, view.unit),
+        height=faces_figures.HEIGHT,
+    )
+st.markdown(faces_words.measured(result, view.unit))
+if said := faces_words.samplers(result, view.unit):
+    st.markdown(said)
+
+st.subheader("What is a better network worth?", anchor=False)
+left, right = st.columns(2, gap="medium")
+with left:
+    chart(faces_figures.level_errors(result, view.unit), key="faces.levels", alt=faces_words.gamma(result))
+with right:
+    chart(faces_figures.held_out(result), key="faces.held-out", alt=faces_words.losses(result))
+st.markdown(faces_words.gamma(result))
+
+if p is not None:
+    st.subheader("Where do the calls go?", anchor=False)
+    said = faces_words.along_time(result.measured.effects, p, params.firing)
+    chart(faces_figures.calls_along_time(result.measured.effects, p), key="faces.calls", alt=said, height=faces_figures.HEIGHT)
+    st.markdown(said)
+
+page.numbers("The networks, one by one", result.rows(), faces_words.networks(result), "faces.networks")
+page.numbers("All measured runs", result.runs, faces_words.runs(result, params.process), "faces.runs")
+page.fold("The networks’ model card", ":material/badge:", "faces.card", lambda: st.markdown(faces_words.card()))
+st.caption(faces_words.OWN if own() is None else faces_words.LICENCE)
