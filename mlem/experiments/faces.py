@@ -41,7 +41,7 @@ class FacesParams(Params):
         help="The reverse SDE, or its probability-flow ODE, where the usual samplers compete.",
     )
     pictures: int = integer(
-        16,
+        8,
         low=GROUP,
         high=256,
         offered=(8, 16, 32),
