@@ -1,7 +1,7 @@
 """``python -m mlem EXPERIMENT [--option value …] [--json FILE|-] [--csv FILE]``: every page's headless twin.
 
 ``python -m mlem plans`` and ``python -m mlem store`` rebuild what ships with the package: plans for races, and finished sweeps.
-``python -m mlem bench app`` measures the app itself.
+``python -m mlem bench app`` measures the app itself; ``python -m mlem train`` trains a ladder of networks.
 Progress goes to stderr, the result to stdout. Exit status 0; 2 for bad input, told in one line; 130 when interrupted.
 """
 
@@ -11,7 +11,6 @@ import argparse
 import dataclasses
 import os
 import sys
-import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -25,42 +24,32 @@ from mlem.experiments import experiment, plans, steps, store
 from mlem.experiments.experiment import Experiment
 from mlem.experiments.params import Spec, in_words, to_key
 from mlem.experiments.result import to_csv, to_json, to_text, write
+from mlem.terminal import BAD_INPUT, INTERRUPTED, Help, Parser, show, whole_line
 
-_BAR = 40  # characters
-BAD_INPUT, INTERRUPTED = 2, 130
 _APP = ("bench", "app")  # all else works where Streamlit is not installed
+_TRAIN = "train"
 _REBUILDS = {"plans": (plans,), "store": (store, steps)}
-
-
-class _Help(argparse.HelpFormatter):
-    """Leaves names with hyphens whole, so that they can be copied."""
-
-    def _split_lines(self, text: str, width: int) -> list[str]:
-        return textwrap.wrap(text, width, break_on_hyphens=False)
-
-
-class _Parser(argparse.ArgumentParser):
-    """Tells what is wrong in one line."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]  # argparse's NoReturn, which exit() keeps
-        self.exit(BAD_INPUT, f"{self.prog}: {message}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    parser = _Parser(prog="python -m mlem", description=mlem.__doc__)
-    parser.add_argument("experiment", choices=(*experiment.NAMES, *_REBUILDS), help="what to run; each has its own --help")
+    parser = Parser(prog="python -m mlem", description=mlem.__doc__)
+    parser.add_argument(
+        "experiment", choices=(*experiment.NAMES, *_REBUILDS, _TRAIN), help="what to run; each has its own --help"
+    )
     parser.add_argument("--version", action="version", version=mlem.__version__)
     name = parser.parse_args(arguments[:1]).experiment
     torch.set_num_threads(1)  # the states are small: a second thread costs more than it brings
     try:
         if name in _REBUILDS:
-            parser = _Parser(prog=f"python -m mlem {name}", description="Rebuilds what ships with the package.")
+            parser = Parser(prog=f"python -m mlem {name}", description="Rebuilds what ships with the package.")
             parser.parse_args(arguments[1:])
             return _rebuild(chain.from_iterable(kept.rebuild() for kept in _REBUILDS[name]))
         if tuple(arguments[:2]) == _APP:
             return _run(import_module("mlem.ui.bench").EXPERIMENT, arguments[2:])
+        if name == _TRAIN:
+            return int(import_module("mlem.experiments.train").main(arguments[1:]))
         return _run(experiment.get(name), arguments[1:])
     except (ValueError, NonFiniteStep) as error:
         print(f"python -m mlem {name}: {error}", file=sys.stderr)
@@ -81,7 +70,7 @@ def _run(chosen: Experiment, arguments: Sequence[str]) -> int:
     json_file, csv_file = given.pop("json"), given.pop("csv")
     params = chosen.params.parse({name: text for name, text in given.items() if text is not None})
     with _bar():
-        result = chosen.run(params, _report)
+        result = chosen.run(params, show)
     export, rows = to_json(chosen.name, params, result), result.rows()
     print(export if json_file == "-" else f"{to_text(rows)}\n\n{result.summary()}", flush=True)
     if json_file and json_file != "-":
@@ -92,9 +81,7 @@ def _run(chosen: Experiment, arguments: Sequence[str]) -> int:
 
 
 def _options(chosen: Experiment) -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog=f"python -m mlem {chosen.name}", description=chosen.question, formatter_class=_Help, allow_abbrev=False
-    )
+    parser = Parser(prog=f"python -m mlem {chosen.name}", description=chosen.question, formatter_class=Help, allow_abbrev=False)
     for field in dataclasses.fields(chosen.params):
         spec = field.metadata["spec"]
         text = f"{spec.label}. {spec.help} {_takes(spec, field.default)}".replace("%", "%%")
@@ -109,27 +96,18 @@ def _takes(spec: Spec, default: object) -> str:
     return f"{takes} Default: {in_words(default)}."
 
 
-def _report(done: float) -> None:
-    if sys.stderr.isatty():
-        filled = round(done * _BAR)
-        print(f"\r{'█' * filled}{'░' * (_BAR - filled)} {done:4.0%}", end="", file=sys.stderr, flush=True)
-
-
 @contextmanager
 def _bar() -> Iterator[None]:
-    """Ends the line of the bar, however far it came."""
-    try:
+    """A bar that is full in the end, and its line ended however far it came."""
+    with whole_line():
         yield
-        _report(1.0)
-    finally:
-        if sys.stderr.isatty():
-            print(file=sys.stderr)
+        show(1.0)
 
 
 def _rebuild(progress: Iterator[float]) -> int:
     with _bar():
         for done in progress:
-            _report(done)
+            show(done)
     return 0
 
 
