@@ -46,16 +46,16 @@ class SampleParams(Params):
     """What is drawn, and how much ML-EM may spend on it."""
 
     process: str = choice(
-        "sde", choices=PROCESSES, label="Process", help="The reverse SDE, or its probability-flow ODE without noise on the way."
+        "ode", choices=PROCESSES, label="Process", help="The reverse SDE, or its probability-flow ODE without noise on the way."
     )
     steps: int = integer(
         192, low=16, high=GRID // 2, offered=STEPS, label="ML-EM's steps", help="Each evaluates at least the smallest network."
     )
     budget: float = number(
-        40.0,
+        30.0,
         low=1.0,
         high=2000.0,
-        offered=(10.0, 20.0, 40.0, 80.0, 160.0),
+        offered=(7.5, 15.0, 30.0, 60.0, 120.0),
         label="Budget",
         help="GFLOP per picture that ML-EM plans to spend. One evaluation of the largest network takes about 2.5.",
     )
@@ -66,7 +66,7 @@ class SampleParams(Params):
         help="Even calls with p_k(t) from the pilot, or coins with the paper's rule.",
     )
     em_steps: int = integer(
-        64, low=16, high=GRID // 2, offered=STEPS, label="EM's steps", help="Each evaluates the largest network."
+        48, low=16, high=GRID // 2, offered=STEPS, label="EM's steps", help="Each evaluates the largest network."
     )
     pictures: int = integer(8, low=1, high=32, offered=(4, 8), label="Pictures", help="Each has noise of its own.")
     precision: str = choice(
