@@ -64,7 +64,7 @@ LADDER = (
     Recipe(Shape(4, (16, 24, 32)), images=160_000, batch=128, rate=2e-3),
     Recipe(Shape(4, (32, 64, 64)), images=120_000, batch=64, rate=1e-3, precision="bfloat16"),
     Recipe(Shape(4, (64, 128, 192)), images=90_000, batch=64, rate=7e-4, precision="bfloat16"),
-    Recipe(Shape(2, (64, 128, 192, 256)), images=120_000, batch=64, rate=5e-4, precision="bfloat16"),
+    Recipe(Shape(2, (64, 128, 192, 256)), images=100_000, batch=64, rate=5e-4, precision="bfloat16"),
 )
 """Five levels, each four to six times the work of the one before; what a processor of two cores trains in two hours."""
 
@@ -269,7 +269,9 @@ class Training:
         self.step, self.seconds = int(told["step"]), float(told["seconds"])
         self.curve = [(int(n), float(loss)) for n, loss in told["curve"]]
         self.held_out = [(float(sigma), float(mean), float(error)) for sigma, mean, error in told.get("held_out", [])]
-        self.trained_on = str(told.get("device", _UNKNOWN))
+        begun_on = str(told.get("device", _UNKNOWN))
+        same = self.done or self.trained_on in begun_on
+        self.trained_on = begun_on if same else f"{begun_on}, then {self.trained_on}"
         self._losses, self._pictures = list(told["losses"]), str(told.get("pictures", ""))
 
 

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +25,8 @@ from safetensors.torch import load_file, save, save_file
 
 import mlem
 from mlem.images import hub
-from mlem.images.checkpoint import load_ladder, save_ladder
+from mlem.images.card import CELEBA, CELEBA_TERMS, Data, card
+from mlem.images.checkpoint import SHIPPED, load_ladder, save_ladder
 from mlem.images.diffusion import Schedule
 from mlem.images.network import Denoiser, Shape, flops, parameters
 from tests.images.tiny import SHAPES, ladder
@@ -556,7 +558,6 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_every_way_of_being_wrong_has_its_sentence(name: str, folder: Path) -> None:
     damage, words = CASES[name]
-    load_ladder(folder)
     damage(folder)
     assert words in refusal(folder)
     assert not (folder / "executed").exists()
@@ -590,6 +591,22 @@ def test_links_within_the_ladder_are_followed(folder: Path) -> None:
     first(folder).rename(folder / "blob")
     first(folder).symlink_to(folder / "blob")
     assert load_ladder(folder).levels[0].name == "level-1"
+
+
+# ── what ships
+
+
+def test_the_shipped_ladder_is_tall_small_and_as_its_card_says() -> None:
+    found = load_ladder(SHIPPED)
+    costs = [level.flops for level in found.levels]
+    assert len(costs) >= 5
+    assert costs[0] < 0.02e9
+    assert all(4.0 <= more / less <= 6.0 for less, more in pairwise(costs)), costs
+    assert sum(file.stat().st_size for file in SHIPPED.rglob("*") if file.is_file()) <= 60_000_000
+    told = json.loads((SHIPPED / "ladder.json").read_text(encoding="utf-8"))
+    assert [level["flops"] for level in told["levels"]] == costs
+    shipped, made = (SHIPPED / "README.md").read_text(encoding="utf-8"), card(found, Data(CELEBA, 9500, 500, CELEBA_TERMS))
+    assert shipped.split("## Versions")[0] == made.split("## Versions")[0]
 
 
 # ── memory

@@ -258,6 +258,20 @@ def test_a_state_from_before_it_told_so_much_is_read(tmp_path: Path) -> None:
     assert again.held_out == []
 
 
+def test_every_device_that_trained_is_told(tmp_path: Path) -> None:
+    training = begun()
+    here, training.trained_on = training.trained_on, "another device"
+    training.advance(pictures())
+    training.save(tmp_path / "state")
+    again = begun()
+    again.load(tmp_path / "state")
+    assert again.trained_on == f"another device, then {here}"
+    again.run(pictures(), tmp_path / "state")
+    last = begun()
+    last.load(tmp_path / "state")
+    assert last.trained_on == f"another device, then {here}"
+
+
 def test_evaluation_is_kept_with_the_state(tmp_path: Path) -> None:
     whole = finished(tmp_path / "state")
     whole.held_out = whole.held_out_loss(pictures(6))
