@@ -67,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
                 _evaluate(training, pictures.held_out, given.out, check)
                 ladder = _write(given.out, [one for one in all_levels if one.held_out], told)
     ladder = ladder or _write(given.out, [one for one in all_levels if one.done], told)
-    print(f"{to_text(_rows(ladder))}\n\n{len(ladder.levels)} levels are in {given.out}, with {CARD} and {CURVES}.")
+    print(f"{to_text(_rows(ladder))}\n\nThe ladder is in {given.out}, with {CARD} and {CURVES}.")
     return 0
 
 

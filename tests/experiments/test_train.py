@@ -91,7 +91,7 @@ def test_it_makes_a_ladder_with_curves_and_card(pictures: Path, tmp_path: Path, 
     assert [line.split("  ")[0] for line in err.splitlines()] == ["level 1", "level 2"]
     table, summary = out.rstrip("\n").split("\n\n")
     assert [line.split()[0] for line in table.splitlines()] == ["level", "level-1", "level-2"]
-    assert summary == f"2 levels are in {tmp_path / 'ladder'}, with README.md and loss.csv."
+    assert summary == f"The ladder is in {tmp_path / 'ladder'}, with README.md and loss.csv."
 
     ladder = load_ladder(tmp_path / "ladder")
     assert (ladder.name, ladder.size) == ("squares 16 × 16", 16)
