@@ -25,8 +25,9 @@ NAME = "faces"
 PRESETS = {
     "Even calls": FacesView(),
     "The paper’s coins": FacesView(firing="bernoulli"),
-    "Tight budget": FacesView(budget=10.0),
-    "ODE": FacesView(process="ode"),
+    "Tight budget": FacesView(budget=7.5),
+    "SDE": FacesView(process="sde"),
+    "ML-EM loses": FacesView(process="sde", firing="bernoulli", budget=120.0, em_steps=32),
 }
 
 view, notices = read_params(FacesView, NAME)

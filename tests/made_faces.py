@@ -3,19 +3,25 @@ networks so small that they take no time, with random weights."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
+from mlem.experiments import faces_store, sample, sample_store
 from mlem.experiments.faces_store import Measured
 from mlem.experiments.sample import FRAMES, GRID, METHODS, Drawn, SampleParams
+from mlem.experiments.sample_store import Film
 from mlem.images.checkpoint import Ladder, save_ladder
 from mlem.images.diffusion import Schedule
-from mlem.images.manifest import TrainingRecord
+from mlem.images.manifest import LevelEntry, Manifest, TrainingRecord
 from mlem.images.network import Denoiser, Shape
 from mlem.images.pilot import Effects
+from mlem.images.sheet import to_sheet
 from mlem.images.sweep import Piece, pieces
 
 FLOPS = np.array([2.1e7, 7.4e7, 2.2e8, 7.1e8, 2.5e9])
@@ -24,6 +30,32 @@ LOSSES = np.array([0.110, 0.081, 0.063, 0.052, 0.047])
 
 _ERRORS = 0.5 * FLOPS ** (-1 / 2.5) / FLOPS[0] ** (-1 / 2.5)  # at the end, by level: γ = 2.5
 _STEP = 3.0  # EM errs by _STEP / steps
+
+
+def offer(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Has the package ship made-up networks: of its default sample and both measurements there are made-up results."""
+    sample_store._write(folder / "sample.npz", HASHES, made_films())
+    monkeypatch.setattr(sample_store, "manifest", made_manifest)
+    monkeypatch.setattr(sample_store, "load", partial(sample_store.load, file=folder / "sample.npz"))
+    for module in (faces_store, sample):
+        monkeypatch.setattr(module, "load", lambda params: made_measured(params.process, pictures=16))
+
+
+def made_manifest(hashes: tuple[str, ...] = HASHES) -> Manifest:
+    """What such a ladder says of itself."""
+    levels = [
+        LevelEntry(f"level-{k}", "wiener", 1, int(work), 1, sha256, None)
+        for k, (work, sha256) in enumerate(zip(FLOPS, hashes, strict=True), start=1)
+    ]
+    return Manifest("made up", 64, Schedule(), tuple(levels))
+
+
+def made_films(params: SampleParams = SampleParams()) -> dict[str, Film]:  # noqa: B008  # frozen
+    """The films of what :func:`made_drawn` gives."""
+    return {
+        method: Film(to_sheet(drawn.frames), replace(drawn, frames=drawn.frames[:0]), FLOPS / 1e9)
+        for method, drawn in made_drawn(params).items()
+    }
 
 
 def made_drawn(params: SampleParams = SampleParams()) -> dict[str, Drawn]:  # noqa: B008  # frozen

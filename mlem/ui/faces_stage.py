@@ -16,7 +16,8 @@ from mlem.ui.words import digits
 FRAMES = 96
 """Of the clock: three from each frame of the pictures to the next."""
 
-Calls = Float[np.ndarray, "steps levels"]
+Calls = Float[np.ndarray, "_steps _levels"]
+"""By step and level; with fewer columns than levels it is of the dearest ones. Methods differ in both."""
 
 
 def scene(

@@ -12,47 +12,32 @@ import pytest
 
 from mlem.experiments import sample_store
 from mlem.experiments.sample import METHODS, Drawn, SampleParams
-from mlem.experiments.sample_store import Film, judged, load, matters, steps
-from mlem.images.diffusion import Schedule
-from mlem.images.manifest import LevelEntry, Manifest
-from mlem.images.sheet import from_sheet, to_sheet
-from tests.made_faces import FLOPS, HASHES, made_drawn, made_ladder
+from mlem.experiments.sample_store import judged, load, matters, steps
+from mlem.images.sheet import from_sheet
+from tests.made_faces import FLOPS, HASHES, made_drawn, made_films, made_ladder, made_manifest
 
 FEW = SampleParams(pictures=2)
-
-
-def films(params: SampleParams = FEW) -> dict[str, Film]:
-    return {method: film(drawn) for method, drawn in made_drawn(params).items()}
-
-
-def film(drawn: Drawn) -> Film:
-    return Film(to_sheet(drawn.frames), replace(drawn, frames=drawn.frames[:0]), FLOPS / 1e9)
-
-
-def told(hashes: tuple[str, ...] = HASHES) -> Manifest:
-    entry = LevelEntry("level", "wiener", 1, 1, 1, HASHES[0], None)
-    return Manifest("made up", 64, Schedule(), tuple(replace(entry, folder=f"level-{h[-2:]}", sha256=h) for h in hashes))
 
 
 @pytest.fixture
 def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file with the default's sample, of the ladder that ships."""
     file = tmp_path / "sample.npz"
-    monkeypatch.setattr(sample_store, "manifest", told)
-    sample_store._write(file, HASHES, films())
+    monkeypatch.setattr(sample_store, "manifest", made_manifest)
+    sample_store._write(file, HASHES, made_films(FEW))
     return file
 
 
 def test_what_is_stored_comes_back(stored: Path) -> None:
     back = load(SampleParams(), stored)
     assert list(back) == list(METHODS)
-    for method, was in films().items():
+    for method, was in made_films(FEW).items():
         np.testing.assert_array_equal(from_sheet(back[method].sheet), from_sheet(was.sheet))
         np.testing.assert_array_equal(back[method].drawn.calls, was.drawn.calls)
         np.testing.assert_allclose(back[method].drawn.final, was.drawn.final, atol=2e-3)
         assert back[method].drawn.evaluations == was.drawn.evaluations
-    assert judged(back).em.mse.value == pytest.approx(judged(films()).em.mse.value, rel=1e-3)
-    assert judged(back).mlem.cost == judged(films()).mlem.cost
+    assert judged(back).em.mse.value == pytest.approx(judged(made_films(FEW)).em.mse.value, rel=1e-3)
+    assert judged(back).mlem.cost == judged(made_films(FEW)).mlem.cost
 
 
 @pytest.mark.parametrize(
@@ -62,7 +47,7 @@ def test_what_is_stored_comes_back(stored: Path) -> None:
         (SampleParams(firing="bernoulli"), ["em", "reference"]),
         (SampleParams(em_steps=32), ["mlem", "reference"]),
         (SampleParams(seed=1), []),
-        (SampleParams(process="ode"), []),
+        (SampleParams(process="sde"), []),
         (SampleParams(ladder="own"), []),
     ],
 )
@@ -72,14 +57,14 @@ def test_what_does_not_change_is_taken_from_the_store(stored: Path, params: Samp
 
 def test_another_ladder_has_no_stored_sample(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = (*HASHES[:-1], "f" * 64)
-    monkeypatch.setattr(sample_store, "manifest", lambda: told(other))
+    monkeypatch.setattr(sample_store, "manifest", lambda: made_manifest(other))
     assert load(SampleParams(), stored) == {}
     monkeypatch.setattr(sample_store, "manifest", lambda: None)
     assert load(SampleParams(), stored) == {}
 
 
 def test_nothing_is_stored_where_there_is_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sample_store, "manifest", told)
+    monkeypatch.setattr(sample_store, "manifest", made_manifest)
     assert load(SampleParams(), tmp_path / "sample.npz") == {}
 
 
@@ -136,7 +121,7 @@ def test_standing_still_is_no_time_of_the_method(drawn: list[str], monkeypatch: 
 
 def test_films_are_forgotten_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sample_store, "_KEPT", 2)
-    kept, made = sample_store._Films(), films()["em"]
+    kept, made = sample_store._Films(), made_films(FEW)["em"]
     for seed in range(3):
         kept.keep("em", replace(FEW, seed=seed), made)
     assert [kept.get("em", replace(FEW, seed=seed)) is made for seed in range(3)] == [False, True, True]
@@ -156,7 +141,7 @@ def test_real_networks_draw_what_is_stored_of_them(tmp_path: Path, monkeypatch: 
 def test_what_matters_is_complete() -> None:
     """Every parameter matters to some method."""
     changed = SampleParams(
-        process="ode",
+        process="sde",
         steps=96,
         budget=10.0,
         firing="bernoulli",
