@@ -1,6 +1,7 @@
 """``python -m mlem EXPERIMENT [--option value …] [--json FILE|-] [--csv FILE]``: every page's headless twin.
 
-``python -m mlem plans`` and ``python -m mlem store`` rebuild what ships with the package: plans for races, and finished sweeps.
+``python -m mlem plans``, ``store`` and ``store-faces`` rebuild what ships with the package: plans for races, finished sweeps,
+and what the shipped networks were measured to do.
 ``python -m mlem bench app`` measures the app itself; ``python -m mlem train`` trains a ladder of networks.
 Progress goes to stderr, the result to stdout. Exit status 0; 2 for bad input, told in one line; 130 when interrupted.
 """
@@ -20,7 +21,7 @@ import torch
 
 import mlem
 from mlem.errors import NonFiniteStep
-from mlem.experiments import experiment, plans, steps, store
+from mlem.experiments import experiment, plans, sample_store, steps, store
 from mlem.experiments.experiment import Experiment
 from mlem.experiments.params import Spec, in_words, to_key
 from mlem.experiments.result import to_csv, to_json, to_text, write
@@ -28,7 +29,7 @@ from mlem.terminal import BAD_INPUT, INTERRUPTED, Help, Parser, show, whole_line
 
 _APP = ("bench", "app")  # all else works where Streamlit is not installed
 _TRAIN = "train"
-_REBUILDS = {"plans": (plans,), "store": (store, steps)}
+_REBUILDS = {"plans": (plans,), "store": (store, steps), "store-faces": (sample_store,)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
