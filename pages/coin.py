@@ -70,7 +70,5 @@ with picture:
     chart(figures.shares(result), key="coin.shares", alt=words.shares_alt(result), height=height)
 
 st.markdown(words.lesson(params, result))
-with st.expander("The numbers, level by level", icon=":material/table:"):
-    page.table(result.rows())
-    st.caption(words.numbers(result))
+page.numbers("The numbers, level by level", result.rows(), words.numbers(result), NAME)
 page.take_along(EXPERIMENT, params, result)

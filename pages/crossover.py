@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from mlem.experiments.crossover import EXPERIMENT, CrossoverParams
+from mlem.experiments.crossover import EXPERIMENT, CrossoverParams, TooFewRuns
 from mlem.sweeps import Part
 from mlem.ui import crossover_figures, curves, live, page
 from mlem.ui.boot import through_app
@@ -35,10 +35,13 @@ page.notices(notices)
 def draw(parts: Sequence[Part], done: bool) -> None:
     """Three charts of the runs so far, and what they say."""
     part = curves.joined(parts)
-    if part is None or len(part.runs) < 20:
+    try:
+        result = curves.crossed(params, part) if part else None
+    except TooFewRuns:
+        result = None
+    if part is None or result is None:
         st.caption("The first runs are on their way.")
         return
-    result = curves.crossed(params, part)
     left, right = st.columns(2, gap="medium")
     with left:
         chart(crossover_figures.exponents(result, params.gamma), key="crossover.exponents", alt=result.summary())
@@ -55,8 +58,8 @@ def draw(parts: Sequence[Part], done: bool) -> None:
         alt="Map of the cost of EM over that of ML-EM at equal error, over γ and error, with the line of equal cost.",
     )
     if done:
-        with st.expander("The numbers, γ by γ", icon=":material/table:"):
-            page.table(result.rows())
+        caption = f"{len(part.runs)} runs on {params.paths} shared paths, priced for each γ."
+        page.numbers("The numbers, γ by γ", result.rows(), caption, NAME)
         page.take_along(EXPERIMENT, params, result)
 
 

@@ -21,6 +21,19 @@ PRESETS = {
     "The trap": HierarchyParams(sde="lorenz"),
 }
 
+
+def diagnose() -> None:
+    """What Giles' checks say of the levels, made when somebody wants to know."""
+    found: diagnostics.DiagnosticsResult = page.compute(diagnostics.EXPERIMENT, params)
+    st.markdown(words.diagnosis(found))
+    for caution in found.cautions:
+        st.warning(caution, icon=":material/warning:")
+    alt = words.diagnostics_alt(found)
+    chart(diagnostics_figures.by_level(found), key=f"{NAME}.diagnostics", alt=alt, height=diagnostics_figures.HEIGHT)
+    page.table(words.diagnostics_rows(found))
+    st.caption(words.diagnostics_numbers(found))
+
+
 through_app()
 params, notices = read_params(HierarchyParams, NAME)
 result: HierarchyResult = page.compute(EXPERIMENT, params)
@@ -47,24 +60,6 @@ with picture:
         chart(figure, key="hierarchy.cost", alt=result.summary(), height=figures.HEIGHT)
 
 st.markdown(words.lesson(params, result))
-with st.expander("The numbers, level by level", icon=":material/table:"):
-    page.table(result.rows())
-    st.caption(words.numbers(params, result))
-off = st.expander(
-    "Is anything off? Diagnostics by level", icon=":material/stethoscope:", key="hierarchy.off", on_change="rerun"
-)
-if off.open:
-    with off:
-        found: diagnostics.DiagnosticsResult = page.compute(diagnostics.EXPERIMENT, params)
-        st.markdown(words.diagnosis(found))
-        for caution in found.cautions:
-            st.warning(caution, icon=":material/warning:")
-        chart(
-            diagnostics_figures.by_level(found),
-            key="hierarchy.diagnostics",
-            alt=words.diagnostics_alt(found),
-            height=diagnostics_figures.HEIGHT,
-        )
-        page.table(words.diagnostics_rows(found))
-        st.caption(words.diagnostics_numbers(found))
+page.numbers("The numbers, level by level", result.rows(), words.numbers(params, result), NAME)
+page.fold("Is anything off? Diagnostics by level", ":material/stethoscope:", f"{NAME}.diagnosis", diagnose)
 page.take_along(EXPERIMENT, params, result)

@@ -59,7 +59,5 @@ with picture:
     )
 
 st.markdown(race_words.lesson(params, result))
-with st.expander("The numbers, level by level", icon=":material/table:"):
-    page.table(result.rows())
-    st.caption(race_words.ledger(result))
+page.numbers("The numbers, level by level", result.rows(), race_words.ledger(result), NAME)
 page.take_along(EXPERIMENT, params, result)

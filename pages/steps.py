@@ -39,9 +39,8 @@ def draw(results: Sequence[StepsResult], done: bool) -> None:
     chart(crossover_figures.cost_against_step(result), key="steps.chart", alt=result.summary(), height=520)
     st.markdown(curves.steps_lesson(result))
     if done:
-        with st.expander("The numbers, step by step", icon=":material/table:"):
-            page.table(result.rows())
-            st.caption("Costs in evaluations of f¹, interpolated between runs at errors around the target.")
+        caption = "Costs in evaluations of f¹, interpolated between runs at errors around the target."
+        page.numbers("The numbers, step by step", result.rows(), caption, NAME)
         page.take_along(EXPERIMENT, params, result)
 
 

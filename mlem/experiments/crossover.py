@@ -99,19 +99,25 @@ class CrossoverResult(Result):
         )
 
 
+class TooFewRuns(ValueError):
+    """Of part of a sweep: an exponent takes two errors that both methods reach."""
+
+
 def run(params: CrossoverParams, report: Report | None = None) -> CrossoverResult:
     """Runs the sweep, then prices it for every γ."""
     return judge(params, params.swept().sweep().whole(report))
 
 
 def judge(params: CrossoverParams, part: Part) -> CrossoverResult:
-    """Exponents, shares and map from the runs there are."""
+    """Exponents, shares and map from the runs there are. Raises TooFewRuns before both methods reach two errors."""
     em, ml = (gather([run_ for run_ in part.runs if run_.piece.method == method]) for method in ("em", "mlem"))
     targets = params.swept().targets()
     columns = np.geomspace(targets[0], targets[-1], MAP_EPSILONS)
     points, rows = [], []
     for gamma in GAMMAS:
         both = [envelope(side, prices(side, "cost", gamma), targets) for side in (em, ml)]
+        if min(len(curve.finite) for curve in both) < 2:
+            raise TooFewRuns(f"the {len(part.runs)} runs so far reach fewer than two errors")
         points.append(_at_gamma(gamma, both, ml, params.epsilon))
         rows.append(_ratios(both, columns))
     return CrossoverResult(params.epsilon, tuple(points), tuple(columns.tolist()), tuple(rows))
@@ -131,8 +137,9 @@ def _at_gamma(gamma: float, both: Sequence[Envelope], ml: Runs, epsilon: float) 
 
 
 def _ratios(both: Sequence[Envelope], columns: Float[np.ndarray, " epsilons"]) -> tuple[float | None, ...]:
-    logs = [np.interp(np.log(columns), np.log(curve.targets), np.log(curve.costs)) for curve in both]
-    return tuple(float(math.exp(e - m)) if np.isfinite(e - m) else None for e, m in zip(*logs, strict=True))
+    em, ml = (np.interp(np.log(columns), np.log(curve.targets), np.log(curve.costs)) for curve in both)
+    reached = np.isfinite(em) & np.isfinite(ml)
+    return tuple(float(math.exp(e - m)) if there else None for e, m, there in zip(em, ml, reached, strict=True))
 
 
 EXPERIMENT = Experiment("crossover", "When does it pay? One sweep, priced for every γ.", CrossoverParams, run)

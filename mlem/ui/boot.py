@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import gc
+import os
 import runpy
+import socket
+import stat
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -44,3 +48,17 @@ def _prepare() -> None:
     import_module("plotly.graph_objects")
     gc.collect()
     gc.freeze()
+    _send_at_once()
+
+
+def _send_at_once() -> None:
+    """TCP keeps back what is small until what went before is acknowledged, which takes a browser up to 40 ms. asyncio turns
+    that off for its connections, but not for those of Streamlit's socket, which does not say that it is TCP. Whatever is set
+    at the listening socket, its connections inherit."""
+    for entry in os.listdir("/dev/fd") if os.path.isdir("/dev/fd") else []:
+        with suppress(OSError):
+            descriptor = int(entry)
+            if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                with socket.socket(fileno=os.dup(descriptor)) as connection:
+                    if connection.family in (socket.AF_INET, socket.AF_INET6) and connection.type == socket.SOCK_STREAM:
+                        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

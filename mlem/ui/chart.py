@@ -19,12 +19,12 @@ from zlib import crc32
 
 import numpy as np
 import plotly
-import plotly.graph_objects as go
 import streamlit as st
 from plotly.io.json import to_json_plotly
 from streamlit.components.v1 import declare_component
 
 from mlem.checks import check_choice, check_integer, check_number
+from mlem.ui.figure import Drawable
 from mlem.ui.palette import LIGHT, levels, palette
 from mlem.ui.payload import pack
 
@@ -62,7 +62,7 @@ def level_ink(level: int, count: int) -> str:
     return f"var(--level-{check_integer('level', level, high=count)}-{count})"
 
 
-def chart(figure: go.Figure, *, key: str, alt: str, height: int = HEIGHT) -> None:
+def chart(figure: Drawable, *, key: str, alt: str, height: int = HEIGHT) -> None:
     """Show ``figure``, ``height`` CSS pixels high. ``alt`` says in a sentence what is to be seen.
 
     Zoom and hidden series survive as long as ``figure.layout.uirevision`` stays the same (``key`` if the figure has none); a
@@ -71,7 +71,7 @@ def chart(figure: go.Figure, *, key: str, alt: str, height: int = HEIGHT) -> Non
     _component(data=payload(figure, key=key, alt=alt, height=height), key=key)
 
 
-def payload(figure: go.Figure, *, key: str, alt: str, height: int) -> bytes:
+def payload(figure: Drawable, *, key: str, alt: str, height: int) -> bytes:
     """What the browser gets; raises ValueError for a colour that is not in the palette."""
     spec, seen = figure.to_plotly_json(), Counter[str]()
     for trace in spec["data"]:

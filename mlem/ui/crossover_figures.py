@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from mlem import theory
 from mlem.experiments.crossover import AtGamma, CrossoverResult
 from mlem.experiments.steps import StepsResult
 from mlem.ui.chart import ink, level_ink
+from mlem.ui.figure import Figure
 from mlem.ui.palette import DASHES, MARKERS
 from mlem.ui.words import digits, estimate, level_name
 
@@ -19,9 +19,9 @@ _MARGIN = {"l": 58, "r": 96, "t": 36, "b": 56}
 _BAND = 0.18
 
 
-def exponents(result: CrossoverResult, gamma: float) -> go.Figure:
+def exponents(result: CrossoverResult, gamma: float) -> Figure:
     """A: fitted exponents against γ with their intervals, over theory; the γ that is looked at is marked."""
-    figure = go.Figure()
+    figure = Figure()
     gammas = [p.gamma for p in result.points]
     fine = np.linspace(gammas[0], gammas[-1], 181)
     for method, rule in (("em", theory.em_exponent), ("mlem", theory.mlem_exponent)):
@@ -54,11 +54,11 @@ def exponents(result: CrossoverResult, gamma: float) -> go.Figure:
     )
 
 
-def level_shares(result: CrossoverResult, gamma: float) -> go.Figure:
+def level_shares(result: CrossoverResult, gamma: float) -> Figure:
     """B: each level's share of ML-EM's cost at ε, stacked over γ, the cheapest at the bottom."""
     reached = [p for p in result.points if p.shares]
     count = max((len(p.shares) for p in reached), default=1)
-    figure = go.Figure()
+    figure = Figure()
     for k in range(1, count + 1):
         figure.add_scatter(
             x=[p.gamma for p in reached],
@@ -81,14 +81,14 @@ def level_shares(result: CrossoverResult, gamma: float) -> go.Figure:
     )
 
 
-def speedup_map(result: CrossoverResult, gamma: float) -> go.Figure:
+def speedup_map(result: CrossoverResult, gamma: float) -> Figure:
     """C: EM's cost over ML-EM's over (γ, ε), in cividis, with the contour of equal cost and the line γ = 2."""
     ratio = np.array([[np.nan if r is None else r for r in row] for row in result.map], dtype=float).T
     logs = np.log10(ratio)
     gammas = [p.gamma for p in result.points]
     top = float(np.nanmax(logs))
     ticks = [t for t in (-1, 0, 1, 2, 3, 4, 5) if t <= top + 0.2]
-    figure = go.Figure()
+    figure = Figure()
     figure.add_contour(
         x=gammas,
         y=list(result.epsilons),
@@ -129,9 +129,9 @@ def speedup_map(result: CrossoverResult, gamma: float) -> go.Figure:
     )
 
 
-def cost_against_step(result: StepsResult) -> go.Figure:
+def cost_against_step(result: StepsResult) -> Figure:
     """Cost at a fixed error against 1/h: EM and ML-EM for each γ, with the Poisson limit at the end."""
-    figure = go.Figure()
+    figure = Figure()
     gammas = sorted({p.gamma for p in result.points})
     notes = []
     for row, gamma in enumerate(gammas):

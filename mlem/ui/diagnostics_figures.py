@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-import plotly.graph_objects as go
-
 from mlem.errors import Estimate
 from mlem.experiments.diagnostics import DiagnosticsResult
 from mlem.ui.chart import ink, level_ink
+from mlem.ui.figure import Figure
 from mlem.ui.figures import log_ticks
 from mlem.ui.palette import DASHES
 from mlem.ui.words import digits
@@ -16,7 +15,7 @@ from mlem.ui.words import digits
 HEIGHT = 300  # CSS pixels
 
 
-def by_level(result: DiagnosticsResult) -> go.Figure:
+def by_level(result: DiagnosticsResult) -> Figure:
     """Mean and mean square of corrections, costs, and the product of the two last, against the level: straight lines, where all
     is well."""
     found = result.levels
@@ -27,7 +26,7 @@ def by_level(result: DiagnosticsResult) -> go.Figure:
         ("mean", "mean", "diamond", result.alpha, "α", [d.mean.value for d in found]),
         ("mean square", "mean square v", "circle", result.beta, "β", [d.variance.value for d in found]),
     )
-    figure, notes = go.Figure(), []
+    figure, notes = Figure(), []
     for name, label, symbol, exponent, letter, values in series:
         shown = [value if value > 0 else None for value in values]  # None where a logarithmic axis has no place
         figure.add_scatter(

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 from jaxtyping import Float
 
 from mlem.errors import Estimate
 from mlem.experiments.coin import CoinResult
 from mlem.experiments.hierarchy import HierarchyResult, MeasuredLevel
 from mlem.ui.chart import ink, level_ink
+from mlem.ui.figure import Figure
 from mlem.ui.palette import DASHES, MARKERS
 from mlem.ui.words import digits, estimate, whole
 
@@ -37,13 +37,13 @@ _EXACT = {"color": ink("reference"), "width": 2, "dash": DASHES["reference"]}
 Floats = Float[np.ndarray, "..."]
 
 
-def level_curves(result: HierarchyResult) -> go.Figure:
+def level_curves(result: HierarchyResult) -> Figure:
     """f and its levels over x; below, what each level misses."""
     curves, count = result.curves, len(result.levels)
     margin, upper, lower = {"l": 52, "r": 44, "t": 30, "b": 52}, (0.4, 1.0), (0.0, 0.29)
     panel = HEIGHT - margin["t"] - margin["b"]
     high, low = _padded(np.vstack([curves.drift, curves.levels])), _padded(np.append(curves.residuals, 0.0))
-    figure = go.Figure()
+    figure = Figure()
     for k in range(1, count + 1):
         for values, axis, what in ((curves.levels, "y", _level(k)), (curves.residuals, "y2", f"{_level(k)} − f")):
             figure.add_scatter(x=curves.x, y=values[k - 1], yaxis=axis, name=what, **_curve(level_ink(k, count), what))
@@ -70,7 +70,7 @@ def level_curves(result: HierarchyResult) -> go.Figure:
     )
 
 
-def cost_of_accuracy(result: HierarchyResult, asked: float) -> go.Figure:
+def cost_of_accuracy(result: HierarchyResult, asked: float) -> Figure:
     """Log cost against log error, decades of equal length: a point each level, the fitted slope, and the γ ``asked`` for."""
     levels = result.levels
     path, drift = np.array([m.error.value for m in levels]), np.array([m.drift_error.value for m in levels])
@@ -80,7 +80,7 @@ def cost_of_accuracy(result: HierarchyResult, asked: float) -> go.Figure:
     decade = min(_COST_PANEL[0] / (x_range[1] - x_range[0]), _COST_PANEL[1] / (y_range[1] - y_range[0]))  # CSS pixels, about
     x_ticks, y_ticks = log_ticks(_COST_PANEL[0] / decade, places=4), log_ticks(_COST_PANEL[1] / decade, places=8)
 
-    figure = go.Figure()
+    figure = Figure()
     _add_levels(figure, levels, cost, "middle left" if side > 0 else "middle right")
     notes = [_heading("Cost of one evaluation, × f<sup>1</sup>", 1.0)]
     notes += [_series_name("path error", path[0], cost[0], -side), _series_name("drift error", drift[0], cost[0], side)]
@@ -95,7 +95,7 @@ def cost_of_accuracy(result: HierarchyResult, asked: float) -> go.Figure:
     )
 
 
-def _add_levels(figure: go.Figure, levels: Sequence[MeasuredLevel], cost: Floats, names_at: str) -> None:
+def _add_levels(figure: Figure, levels: Sequence[MeasuredLevel], cost: Floats, names_at: str) -> None:
     """Each level's drift error, and its path error with the interval, at its cost."""
     colours = [level_ink(m.level, len(levels)) for m in levels]
     names, path = [_level(m.level) for m in levels], [m.error.value for m in levels]
@@ -126,7 +126,7 @@ def _add_levels(figure: go.Figure, levels: Sequence[MeasuredLevel], cost: Floats
     )
 
 
-def _add_slope(figure: go.Figure, gamma: float, error: Floats, cost: Floats, off: float) -> list[dict[str, Any]]:
+def _add_slope(figure: Figure, gamma: float, error: Floats, cost: Floats, off: float) -> list[dict[str, Any]]:
     """The fitted line, and ``off`` decades of error beside it a triangle: halve the error, and the cost is 2^γ times as high.
     Returns what is written at the triangle's legs."""
     x, y, left = np.log10(error), np.log10(cost), off < 0
@@ -164,7 +164,7 @@ def _verdict(gamma: Estimate, asked: float) -> dict[str, Any]:
     return {"text": text, "x": 1, "y": 1, **_PAPER, "xanchor": "right", "yanchor": "top", "align": "right"}
 
 
-def telescope(result: CoinResult) -> go.Figure:
+def telescope(result: CoinResult) -> Figure:
     """One step under the glass, a column each level: the corrections that add up to f^K; the coins of the last draw; and what
     the corrections whose coins came up make of it, each divided by its chance."""
     glass, count = result.glass, len(result.levels)
@@ -172,7 +172,7 @@ def telescope(result: CoinResult) -> go.Figure:
     kicks = np.where(fired, glass.corrections / p, 0.0)
     weighted = [f"× {digits(1 / c.p)}" if heads and c.p < 1 else "" for c, heads in zip(result.levels, fired, strict=True)]
     upper, middle, lower = (0.66, 1.0), (0.465, 0.545), (0.0, 0.34)
-    figure = go.Figure()
+    figure = Figure()
     _add_waterfall(figure, glass.corrections, [digits(d) for d in glass.corrections], "y", "correction")
     _add_waterfall(figure, kicks, weighted, "y3", "kick")
     _add_sum(figure, count, float(glass.drifts[-1]), "y", _level(count), ink("ink"))
@@ -203,7 +203,7 @@ def telescope(result: CoinResult) -> go.Figure:
     )
 
 
-def _add_sum(figure: go.Figure, count: int, value: float, axis: str, name: str, colour: str) -> None:
+def _add_sum(figure: Figure, count: int, value: float, axis: str, name: str, colour: str) -> None:
     """What the columns before add up to."""
     figure.add_bar(
         x=[count + 1],
@@ -217,7 +217,7 @@ def _add_sum(figure: go.Figure, count: int, value: float, axis: str, name: str, 
     )
 
 
-def _add_coins(figure: go.Figure, result: CoinResult, axis: str) -> None:
+def _add_coins(figure: Figure, result: CoinResult, axis: str) -> None:
     """The coins of the last draw."""
     count, fired, w = len(result.levels), result.glass.fired[-1], result.glass.weights[-1]
     colours = [level_ink(k, count) if heads else ink("muted") for k, heads in enumerate(fired, start=1)]
@@ -238,14 +238,14 @@ def _add_coins(figure: go.Figure, result: CoinResult, axis: str) -> None:
     )
 
 
-def running_mean(result: CoinResult) -> go.Figure:
+def running_mean(result: CoinResult) -> Figure:
     """The mean of the first n draws against n, in the band in which 95 % of such means lie about f^K; its calls are marked."""
     glass, count = result.glass, len(result.levels)
     draws, exact, margin = len(glass.estimates), float(glass.drifts[-1]), {"l": 52, "r": 58, "t": 30, "b": 52}
     n = np.unique(np.geomspace(1, draws, _POINTS).round().astype(int))
     low, high, last = exact - glass.band[n - 1], exact + glass.band[n - 1], max(10, draws)
     reach, decades = _padded(np.concatenate([low, high, glass.running[n - 1]])), math.log10(last)
-    figure = go.Figure()
+    figure = Figure()
     edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
     figure.add_scatter(x=n, y=low, name="low", **edge)
     figure.add_scatter(x=n, y=high, name="high", **edge, fill="tonexty", fillcolor=ink("mlem", 0.15))
@@ -273,7 +273,7 @@ def running_mean(result: CoinResult) -> go.Figure:
     )
 
 
-def _add_calls(figure: go.Figure, result: CoinResult) -> list[dict[str, Any]]:
+def _add_calls(figure: Figure, result: CoinResult) -> list[dict[str, Any]]:
     """Marks the draws that evaluate f^K, if they are rare. Returns what is written of them."""
     glass, count = result.glass, len(result.levels)
     if result.levels[-1].p >= _RARE:
@@ -285,12 +285,12 @@ def _add_calls(figure: go.Figure, result: CoinResult) -> list[dict[str, Any]]:
     return [_corner(f"▲ draws that call {_level(count)}", colour, 1)]
 
 
-def shares(result: CoinResult) -> go.Figure:
+def shares(result: CoinResult) -> Figure:
     """Of each level, its share of the cost to the left and of the variance to the right: fair where both are alike."""
     count = len(result.levels)
     rows = list(range(1, count + 1))
     colours = [level_ink(k, count) for k in rows]
-    figure = go.Figure()
+    figure = Figure()
     for name, sign, values, pattern in (
         ("cost", -1, [c.cost_share for c in result.levels], ""),
         ("variance", 1, [c.variance_share for c in result.levels], "/"),
@@ -325,7 +325,7 @@ def shares(result: CoinResult) -> go.Figure:
     )
 
 
-def _add_waterfall(figure: go.Figure, steps: Floats, texts: list[str], axis: str, name: str) -> None:
+def _add_waterfall(figure: Figure, steps: Floats, texts: list[str], axis: str, name: str) -> None:
     """A bar each step, beginning where the one before has ended, in the levels' colours."""
     count = len(steps)
     ends = np.cumsum(steps)

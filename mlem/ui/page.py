@@ -67,24 +67,46 @@ def compute(chosen: Experiment, params: Params) -> Any:
         st.stop()
 
 
+def fold(title: str, icon: str, key: str, draw: Callable[[], None]) -> None:
+    """What is drawn when somebody unfolds it, and takes no time before."""
+    folded = st.expander(title, icon=icon, key=key, on_change="rerun")
+    if folded.open:
+        with folded:
+            draw()
+
+
 def take_along(chosen: Experiment, params: Params, result: Result) -> None:
     """The same result as link, command, snippet and data."""
-    with st.expander("Take it with you: link, command, Python, data", icon=":material/ios_share:"):
-        query = "&".join(f"{key}={value}" for key, value in params.to_query().items())
-        st.markdown("**Link** to this very result (the address bar has it too)")
-        st.code(f"{_address()}?{query}", language=None, wrap_lines=True)
-        st.markdown("**Terminal**")
-        st.code(f"python -m mlem {chosen.name} {params.to_arguments()}".strip(), language="bash", wrap_lines=True)
-        st.markdown("**Python**")
-        st.code(_snippet(chosen, params), language="python", wrap_lines=True)
-        with st.container(horizontal=True):
-            name = f"mlem-{chosen.name}"
-            st.download_button("JSON", to_json(chosen.name, params, result), f"{name}.json", "application/json")
-            st.download_button("CSV", to_csv(result.rows()), f"{name}.csv", "text/csv")
+    title = "Take it with you: link, command, Python, data"
+    fold(title, ":material/ios_share:", f"{chosen.name}.take_along", lambda: _ways_out(chosen, params, result))
+
+
+def _ways_out(chosen: Experiment, params: Params, result: Result) -> None:
+    query = "&".join(f"{key}={value}" for key, value in params.to_query().items())
+    st.markdown("**Link** to this very result (the address bar has it too)")
+    st.code(f"{_address()}?{query}", language=None, wrap_lines=True)
+    st.markdown("**Terminal**")
+    st.code(f"python -m mlem {chosen.name} {params.to_arguments()}".strip(), language="bash", wrap_lines=True)
+    st.markdown("**Python**")
+    st.code(_snippet(chosen, params), language="python", wrap_lines=True)
+    with st.container(horizontal=True):
+        name = f"mlem-{chosen.name}"
+        st.download_button("JSON", to_json(chosen.name, params, result), f"{name}.json", "application/json")
+        st.download_button("CSV", to_csv(result.rows()), f"{name}.csv", "text/csv")
+
+
+def numbers(title: str, rows: Sequence[Row], caption: str, page: str) -> None:
+    """The numbers behind the picture, and how they were got."""
+
+    def draw() -> None:
+        table(rows)
+        st.caption(caption)
+
+    fold(title, ":material/table:", f"{page}.numbers", draw)
 
 
 def table(rows: Sequence[Row]) -> None:
-    """The numbers behind the picture."""
+    """Rows and columns, to be sorted and copied."""
     st.dataframe(rows, hide_index=True, width="stretch")
 
 

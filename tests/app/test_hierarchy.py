@@ -111,7 +111,7 @@ def test_a_control_that_makes_the_others_impossible_mends_them(visit: Visit) -> 
 def test_diagnostics_are_made_when_they_are_looked_at(visit: Visit) -> None:
     app = visit("hierarchy", {"sde": "lorenz"})
     assert not app.warning
-    app.session_state["hierarchy.off"] = True
+    app.session_state["hierarchy.diagnosis"] = True
     app.run()
     assert not app.exception
     found = run_diagnostics(HierarchyParams(sde="lorenz"))
@@ -125,7 +125,7 @@ def test_diagnostics_are_made_when_they_are_looked_at(visit: Visit) -> None:
 @pytest.mark.parametrize("levels", ["1", "2", "10"])
 def test_any_number_of_levels_has_diagnostics(visit: Visit, levels: str) -> None:
     app = visit("hierarchy", {"levels": levels, "paths": "16", "sde": "ornstein-uhlenbeck"})
-    app.session_state["hierarchy.off"] = True
+    app.session_state["hierarchy.diagnosis"] = True
     app.run()
     assert not app.exception
     assert "hierarchy.diagnostics" in alternatives(app)

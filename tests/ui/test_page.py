@@ -42,7 +42,10 @@ def taking_along(name: str) -> None:
 def taken(request: pytest.FixtureRequest) -> tuple[str, Any, AppTest]:
     """Name, result, and the page."""
     name: str = request.param
-    app = AppTest.from_function(taking_along, args=(name,), default_timeout=60).run()
+    app = AppTest.from_function(taking_along, args=(name,), default_timeout=60)
+    assert not app.run().code, "nothing is made before somebody unfolds it"
+    app.session_state[f"{name}.take_along"] = True
+    app.run()
     assert not app.exception
     return name, experiment.get(name).run(TAKEN[name], None), app
 
@@ -76,6 +79,7 @@ def test_the_files_hold_the_result(taken: tuple[str, Any, AppTest], monkeypatch:
     files: dict[str, str] = {}
     monkeypatch.setattr(pages.st, "download_button", lambda _, data, file, kind: files.update({file: data}))
     chosen = experiment.get(name)
+    monkeypatch.setattr(pages, "fold", lambda title, icon, key, draw: draw())
     pages.take_along(chosen, TAKEN[name], result)
     assert files == {f"mlem-{name}.json": to_json(name, TAKEN[name], result), f"mlem-{name}.csv": to_csv(result.rows())}
     assert json.loads(files[f"mlem-{name}.json"])["params"]["sde"] == TAKEN[name].sde
