@@ -21,7 +21,7 @@ import torch
 
 import mlem
 from mlem.errors import NonFiniteStep
-from mlem.experiments import experiment, plans, sample_store, steps, store
+from mlem.experiments import experiment, measured, plans, sample_store, steps, store
 from mlem.experiments.experiment import Experiment
 from mlem.experiments.params import Spec, in_words, to_key
 from mlem.experiments.result import to_csv, to_json, to_text, write
@@ -29,7 +29,7 @@ from mlem.terminal import BAD_INPUT, INTERRUPTED, Help, Parser, show, whole_line
 
 _APP = ("bench", "app")  # all else works where Streamlit is not installed
 _TRAIN = "train"
-_REBUILDS = {"plans": (plans,), "store": (store, steps), "store-faces": (sample_store,)}
+_REBUILDS = {"plans": (plans,), "store": (measured, store, steps), "store-faces": (sample_store,)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -27,6 +27,7 @@ from mlem.brownian import BrownianPath
 from mlem.errors import NonFiniteStep
 from mlem.hierarchy import Hierarchy
 from mlem.ledger import Firing, expected_evaluations
+from mlem.march import Report
 from mlem.probabilities import call_prices, error_order, power_law_within, water_filling
 from mlem.sde import SDE, Drift
 from mlem.solvers import euler_maruyama, multilevel_euler_maruyama
@@ -130,11 +131,13 @@ def common_grid(sde: SDE, euler_steps: int, multilevel_steps: int) -> int:
     return max(reference_grid(sde, euler_steps), reference_grid(sde, multilevel_steps))
 
 
-def reference(sde: SDE, path: BrownianPath, initial: Tensor, indices: Sequence[int]) -> Tensor:
-    """X at fine steps ``indices`` of ``path``: exact where the SDE has a solution, else Euler–Maruyama on the fine grid."""
+def reference(sde: SDE, path: BrownianPath, initial: Tensor, indices: Sequence[int], report: Report | None = None) -> Tensor:
+    """X at fine steps ``indices`` of ``path``: exact where the SDE has a solution, else Euler–Maruyama on the fine grid, which
+    ``report`` is told of."""
     if sde.exact is not None:
         return sde.exact(path, initial, indices)
-    states = euler_maruyama(sde, sde.drift, steps=path.steps, path=path, initial=initial, save=indices).states
+    drift, steps = sde.drift, path.steps
+    states = euler_maruyama(sde, drift, steps=steps, path=path, initial=initial, save=indices, report=report).states
     assert states is not None
     return states
 

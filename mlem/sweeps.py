@@ -9,9 +9,9 @@ and shown while it grows. Nor does it matter which probabilities are run in one 
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -44,6 +44,7 @@ _KICKS_SPREAD = (4.0, 1.5, 0.6, 0.2)  # of the mean square that firing adds, in 
 _KICKS_UNSEEN = (2.0, 0.5)  # likewise, in its root: kicks are noise, whose square is what the law of the ends sees of them
 _KICKS = len(_KICKS_SPREAD) + len(_KICKS_UNSEEN)
 _GROUPS = 128  # of paths, over which means are kept: enough for intervals
+_MOST_GROUNDS = 4  # that are kept: paths are remembered at every fine step
 _ASTRAY = 1e6  # RMSE of a run that is as good as infinite
 _COARSEST = 3  # levels with an error of 2^−2 and more are not worth a curve
 _REFERENCE_RATIO = 16  # a reference by Euler–Maruyama is this much finer than any run
@@ -101,20 +102,39 @@ class Sweep:
         seed: int,
         shaped_for: tuple[float, ...] = SHAPED_FOR,
         together: bool = True,
-        twins: Hierarchy | None = None,
+        model: ErrorModel | None = None,
+        end: Tensor | None = None,
     ) -> None:
-        """``together``: all probabilities of a piece in one batch, which is quicker, but then seconds are those of a large
-        batch; one by one they compare with Euler–Maruyama's. ``twins``: the levels as cheap functions, for what is not
-        timed."""
+        """``model``: the terms of the error, which are measured where they are not given. ``end``: where the reference ends, if
+        that is known. ``together``: all probabilities of a piece in one batch, which is quicker, but then seconds are those of
+        a large batch; one by one they compare with Euler–Maruyama's."""
         self.sde, self.levels, self.firing, self.paths, self.seed = sde, levels, firing, paths, seed
-        self._shaped_for, self._together = shaped_for, together
-        self.model = measure(sde, twins or levels, firing)
+        self._shaped_for, self._together, self._end = shaped_for, together, end
+        self.model = model or measure(sde, levels, firing)
         self.pieces = _pieces(sde, self.model)
+        self._ground: Ground | None = None
 
-    @cached_property
+    @property
     def ground(self) -> Ground:
         """What all runs share. It is kept with the sweep, for whoever works on many sweeps by turns."""
-        return _ground(self.sde, self.paths, self.seed)
+        if self._ground is None:
+            self.prepare()
+        assert self._ground is not None
+        return self._ground
+
+    def prepare(self, report: Report | None = None) -> None:
+        """Makes the ground, which else the first run does."""
+        key = (self.sde, self.paths, self.seed)
+        ground = _grounds.get(key) or _make_ground(*key, self._end, report)
+        _grounds[key] = self._ground = ground
+        _grounds.move_to_end(key)
+        while len(_grounds) > _MOST_GROUNDS:
+            _grounds.popitem(last=False)
+
+    @property
+    def preparation(self) -> int:
+        """How much :meth:`prepare` is, in steps of a run."""
+        return 0 if self.exact or self._end is not None else FINE
 
     @property
     def exact(self) -> bool:
@@ -220,12 +240,21 @@ class Ground:
     law: SlicedLaw
 
 
-@lru_cache(maxsize=4)
-def _ground(sde: SDE, paths: int, seed: int) -> Ground:
-    path = BrownianPath(paths, sde.shape, FINE, sde.horizon, seed)
-    initial = sde.initial(paths, seed)
-    end = reference(sde, path, initial, [FINE])[-1]
-    return Ground(RememberedPath(path), initial, end, SlicedLaw(end, seed))
+_grounds = OrderedDict[tuple[SDE, int, int], Ground]()  # those used last
+
+
+def _make_ground(sde: SDE, paths: int, seed: int, end: Tensor | None, report: Report | None) -> Ground:
+    end = reference_end(sde, paths, seed, report) if end is None else end
+    return Ground(RememberedPath(_path(sde, paths, seed)), sde.initial(paths, seed), end, SlicedLaw(end, seed))
+
+
+def reference_end(sde: SDE, paths: int, seed: int, report: Report | None = None) -> Float[Tensor, "paths *state"]:
+    """Where the reference of a sweep ends."""
+    return reference(sde, _path(sde, paths, seed), sde.initial(paths, seed), [FINE], report)[-1]
+
+
+def _path(sde: SDE, paths: int, seed: int) -> BrownianPath:
+    return BrownianPath(paths, sde.shape, FINE, sde.horizon, seed)
 
 
 def _in_groups(values: Float[np.ndarray, " paths"]) -> Float[np.ndarray, " groups"]:
@@ -233,16 +262,19 @@ def _in_groups(values: Float[np.ndarray, " paths"]) -> Float[np.ndarray, " group
 
 
 def _pieces(sde: SDE, model: ErrorModel) -> list[Piece]:
-    """From coarse to fine, so that the cheap points of both methods come first."""
+    """From coarse to fine, so that what is cheap comes first, and one piece of each method before all others."""
     pieces = []
     for k in range(_COARSEST, len(model.bias) + 1):
         equal = steps_at(model, float(model.bias[k - 1]))  # the N at which the step error equals the bias
-        for method, spread in (("em", _EULER_SPREAD), ("mlem", _STEPS_SPREAD)):
-            wanted = sorted({divisor_near(equal * factor, FINE) for factor in spread})
-            if method == "mlem":
-                wanted = [steps for steps in wanted if steps <= _QUICK] or wanted[:1]
-            pieces += [Piece(method, k, steps) for steps in wanted if _can_be_judged(sde, steps)]
+        em, ml = (sorted({divisor_near(equal * factor, FINE) for factor in by}) for by in (_EULER_SPREAD, _STEPS_SPREAD))
+        ml = [steps for steps in ml if steps <= _QUICK] or ml[:1]
+        both = [*_of("em", k, em[:1]), *_of("mlem", k, ml[:1]), *_of("em", k, em[1:]), *_of("mlem", k, ml[1:])]
+        pieces += [piece for piece in both if _can_be_judged(sde, piece.steps)]
     return pieces
+
+
+def _of(method: str, levels: int, steps: Iterable[int]) -> list[Piece]:
+    return [Piece(method, levels, n) for n in steps]
 
 
 def _can_be_judged(sde: SDE, steps: int) -> bool:

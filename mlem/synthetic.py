@@ -9,16 +9,19 @@ amplitudes a_k are therefore calibrated: the RMSE at T caused by replacing f wit
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
-from itertools import pairwise
+from itertools import pairwise, product
+from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mlem import problems
 from mlem.brownian import BrownianPath
 from mlem.checks import check_choice, check_integer, check_number
 from mlem.errors import NonFiniteStep
@@ -31,6 +34,10 @@ RESIDUALS = ("nested", "independent")
 GAMMA_LOW, GAMMA_HIGH = 0.25, 8.0
 MAX_LEVELS = 10
 
+STORED_SEED = 0
+"""The seed of the hierarchies whose amplitudes ship with the package."""
+
+_STORE = Path(__file__).with_name("amplitudes.json")
 _WAVES = 4  # plane waves in a residual
 _CALIBRATION_NUMBERS = 4096  # paths × coordinates of the pilot
 _CALIBRATION_PATHS = 1024  # several times those of a measurement, where four times the numbers suffice for that
@@ -74,19 +81,61 @@ class Residual:
 
 @cache
 def _calibrated_drifts(sde: SDE, levels: int, residual: str, seed: int) -> tuple[Drift, ...]:
-    """f + a_k g_k for k = 1..levels. The nested residual is calibrated level by level too: on a curved drift the path error is
-    not quite proportional to a_k. It is from the finest to the coarsest, so that a drift on which the error saturates stays on
-    the branch that begins at 0. The sign of a_k, one for each residual, is such that the errors of the drift and of the step do
-    not cancel: at some number of steps a coarse level would be right by accident."""
+    """f + a_k g_k for k = 1..levels."""
+    amplitudes = _stored(sde, levels, residual) if seed == STORED_SEED else None
+    amplitudes = amplitudes or calibrate(sde, levels, residual, seed)
+    residuals = [Residual(sde, seed, _index(k, residual)) for k in range(1, levels + 1)]
+    return tuple(_perturbed(sde.drift, g, a) for g, a in zip(residuals, amplitudes, strict=True))
+
+
+def calibrate(sde: SDE, levels: int, residual: str, seed: int) -> tuple[float, ...]:
+    """The amplitudes a_k, k = 1..levels. The nested residual is calibrated level by level too: on a curved drift the path error
+    is not quite proportional to a_k. It is from the finest to the coarsest, so that a drift on which the error saturates stays
+    on the branch that begins at 0. The sign of a_k, one for each residual, is such that the errors of the drift and of the step
+    do not cancel: at some number of steps a coarse level would be right by accident."""
     pilot = _Pilot(sde, seed)
-    amplitude, drifts = 2.0**-levels / 2, list[Drift]()
+    amplitude, amplitudes = 2.0**-levels / 2, list[float]()
     for k in range(levels, 0, -1):
-        g = Residual(sde, seed, k if residual == "independent" else 0)
+        g = Residual(sde, seed, _index(k, residual))
         if residual == "independent" or k == levels:
             amplitude = pilot.sign(g, abs(amplitude)) * abs(amplitude)
         amplitude = pilot.calibrate(g, 2 * amplitude, target=2.0**-k)
-        drifts.insert(0, _perturbed(sde.drift, g, amplitude))
-    return tuple(drifts)
+        amplitudes.insert(0, amplitude)
+    return tuple(amplitudes)
+
+
+def _index(level: int, residual: str) -> int:
+    """The number of a level's residual."""
+    return level if residual == "independent" else 0
+
+
+def is_stock(sde: SDE) -> bool:
+    """Whether ``sde`` is a problem as its name alone gives it."""
+    return sde.name in problems.names() and sde is problems.get(sde.name)
+
+
+def store_amplitudes() -> Iterator[float]:
+    """Calibrates and writes the amplitudes that ship with the package, telling the fraction done."""
+    found, kinds = dict[str, list[tuple[float, ...]]](), list(product(problems.names(), RESIDUALS))
+    for n, (name, residual) in enumerate(kinds):
+        counts = range(1, MAX_LEVELS + 1)
+        found[f"{name} {residual}"] = [calibrate(problems.get(name), k, residual, STORED_SEED) for k in counts]
+        yield (n + 1) / len(kinds)
+    lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(amplitudes)}" for key, amplitudes in found.items())
+    _STORE.write_text("{\n" + lines + "\n}\n", encoding="utf-8")
+    for cached in (_stored_amplitudes, _calibrated_drifts):
+        cached.cache_clear()
+
+
+def _stored(sde: SDE, levels: int, residual: str) -> tuple[float, ...] | None:
+    """Amplitudes that ship with the package, None where it has none."""
+    by_levels = _stored_amplitudes().get(f"{sde.name} {residual}") if is_stock(sde) else None
+    return tuple(by_levels[levels - 1]) if by_levels else None
+
+
+@cache
+def _stored_amplitudes() -> dict[str, list[list[float]]]:
+    return json.loads(_STORE.read_text(encoding="utf-8")) if _STORE.exists() else {}
 
 
 class _Pilot:

@@ -46,7 +46,7 @@ def draw(parts: Sequence[Part], done: bool) -> None:
     """The chart of the runs so far, and what they say."""
     part = curves.joined(parts, params.error)
     if part is None:
-        st.caption("The first runs are on their way.")
+        st.caption("Runs appear as they are done, from coarse to fine. First comes the reference that they are compared with.")
         return
     result = curves.judged(params, len(part.runs), part)
     runs = {"em": result.em_runs, "mlem": result.mlem_runs}

@@ -54,7 +54,7 @@ def test_pieces_do_not_depend_on_the_order() -> None:
     pieces = [piece for piece in sweep().pieces if piece.steps < 130]
     assert {piece.method for piece in pieces} == {"em", "mlem"}
     forward = {piece: sweep().run(piece) for piece in pieces}
-    sweeps._ground.cache_clear()
+    sweeps._grounds.clear()
     other = short()
     assert other.pieces == sweep().pieces
     for piece in reversed(pieces):
@@ -142,6 +142,38 @@ def test_a_piece_reports_and_can_be_cancelled() -> None:
             sweep().run(piece, cancel)
 
 
+def test_the_ground_is_made_once_with_reports() -> None:
+    sde = mlem.problems.get("double-well")
+    one = Sweep(sde, sweep(name="double-well").levels, firing="bernoulli", paths=PATHS, seed=SEED)
+    sweeps._grounds.clear()
+    told = list[float]()
+    one.prepare(told.append)
+    assert told == sorted(told)
+    assert (len(told) > 100, told[-1]) == (True, 1.0)
+    other = Sweep(sde, one.levels, firing="nested", paths=PATHS, seed=SEED)
+    other.prepare(told.append)
+    assert other.ground is one.ground
+    assert one.preparation == FINE
+    assert sweep().preparation == 0, "the exact solution is quick"
+
+
+def test_an_end_that_is_known_is_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    end = sweep(name="double-well").ground.end
+    sweeps._grounds.clear()
+    monkeypatch.delattr(sweeps, "reference")
+    given = Sweep(
+        mlem.problems.get("double-well"), sweep(name="double-well").levels, firing="bernoulli", paths=PATHS, seed=SEED, end=end
+    )
+    assert given.ground.end is end
+    assert given.preparation == 0
+
+
+def test_few_grounds_are_kept() -> None:
+    for seed in range(6):
+        Sweep(sweep().sde, sweep().levels, firing="bernoulli", paths=4, seed=seed).prepare()
+    assert [key[2] for key in sweeps._grounds] == [2, 3, 4, 5]
+
+
 def test_a_piece_that_leaves_the_finite_numbers_has_no_runs() -> None:
     broken = short()
     wild = [mlem.Level(lambda x, t: x**9 * 1e6, float(k)) for k in range(1, LEVELS + 1)]
@@ -187,6 +219,7 @@ def test_pieces_are_of_both_methods_and_can_be_judged(name: str) -> None:
         assert {piece.method for piece in pieces if piece.levels == k} == {"em", "mlem"}
     assert all(FINE % piece.steps == 0 and (exact or piece.steps * 16 <= FINE) for piece in pieces)
     assert [piece.levels for piece in pieces] == sorted(piece.levels for piece in pieces)  # the cheap ones first
+    assert [piece.method for piece in pieces[:2]] == ["em", "mlem"], "so that there is something to compare at once"
 
 
 def test_work_is_in_steps_of_a_run() -> None:

@@ -16,12 +16,12 @@ from mlem.distribution import is_told_from_chance
 from mlem.errors import Estimate, rmse
 from mlem.experiments import fields
 from mlem.experiments.experiment import Experiment
+from mlem.experiments.measured import LEAST_LEVELS, stored_end, terms, unpriced
 from mlem.experiments.params import Params, choice
-from mlem.experiments.plans import unpriced
 from mlem.experiments.result import Result, Row, unexported
 from mlem.frontier import UNITS, Envelope, Runs, breakeven, cautions, envelope, exponent, known, prices, speedup
 from mlem.march import Report
-from mlem.planning import ErrorModel
+from mlem.planning import ErrorModel, measure
 from mlem.sweeps import FIRINGS, Part, Run, Sweep
 from mlem.synthetic import most_spectral_levels, spectral_flops, spectral_hierarchy, spectral_twins
 
@@ -31,7 +31,6 @@ REAL_WORK = ("flops", "seconds")  # units of levels that do the work they are pr
 TARGETS = 25
 _COARSEST_TARGET = 0.13
 _ABOVE_BIAS = 2.05  # the finest target is this much above the finest level's error
-_FEWEST_LEVELS = 4
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class ConvergenceParams(Params):
         help="Strong: how far each path ends from its reference. Distribution: how far all ends together are from the law.",
     )
     firing: str = fields.firing(FIRINGS)
-    levels: int = fields.levels(9, "Levels on offer; both methods choose among them.", low=_FEWEST_LEVELS)
+    levels: int = fields.levels(9, "Levels on offer; both methods choose among them.", low=LEAST_LEVELS)
     residual: str = fields.residual()
     paths: int = fields.swept_paths()
     seed: int = fields.seed("Of the initial states, the noise and the coins.")
@@ -80,9 +79,9 @@ class ConvergenceParams(Params):
             ]
         gamma, levels = values.get("gamma", cls.gamma), values.get("levels", cls.levels)
         notices = list[str]()
-        while most_spectral_levels(gamma) < _FEWEST_LEVELS:
+        while most_spectral_levels(gamma) < LEAST_LEVELS:
             gamma -= 0.5
-            notices = [f"gamma takes less for {_FEWEST_LEVELS} spectral levels. It is now {gamma:g}."]
+            notices = [f"gamma takes less for {LEAST_LEVELS} spectral levels. It is now {gamma:g}."]
         most = most_spectral_levels(gamma)
         if levels > most:
             notices.append(f"levels takes an integer ≤ {most} for spectral levels with gamma {gamma:g}. It is now {most}.")
@@ -93,13 +92,13 @@ class ConvergenceParams(Params):
         if self.kind == "spectral":
             levels = spectral_hierarchy(gamma=self.gamma, levels=self.levels)
             twins = spectral_twins(levels)
-            sde = twins.sde
-            special: dict[str, Any] = {"shaped_for": (self.gamma,), "together": False, "twins": twins}
+            sde, model = twins.sde, measure(twins.sde, twins, self.firing)
+            special: dict[str, Any] = {"shaped_for": (self.gamma,), "together": False}
         else:
             sde = mlem.problems.get(self.sde)
-            levels = unpriced(sde, self.levels, self.residual)
-            special = {}
-        return Sweep(sde, levels, firing=self.firing, paths=self.paths, seed=self.seed, **special)
+            levels, model = unpriced(sde, self.levels, self.residual), terms(sde, self.levels, self.residual, self.firing)
+            special = {"end": stored_end(sde, self.paths, self.seed)}
+        return Sweep(sde, levels, firing=self.firing, paths=self.paths, seed=self.seed, model=model, **special)
 
     def targets(self) -> Float[np.ndarray, " targets"]:
         """The errors at which frontiers are read and exponents fitted."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import mlem
 from mlem.experiments.fields import GAMMAS
+from mlem.experiments.measured import terms
 from mlem.hierarchy import Hierarchy
 from mlem.planning import EulerPlan, MultilevelPlan, measure, plan_euler, plan_multilevel
 from mlem.sde import SDE
@@ -98,18 +99,14 @@ def plans(question: Question) -> Plans:
 def make_plans(question: Question) -> Plans:
     """Plans by pilot and trial. Raises Unreachable where the levels cannot meet the target."""
     sde, levels = question.problem(), question.quick_hierarchy()
-    drifts = levels if question.sde == SPECTRAL else unpriced(sde, question.levels, question.residual)
-    model = measure(sde, drifts, question.firing)
+    if question.sde == SPECTRAL:
+        model = measure(sde, levels, question.firing)
+    else:
+        model = terms(sde, question.levels, question.residual, question.firing)
     em = plan_euler(sde, levels, model, question.epsilon)
     paper = question.gamma if question.rule == "power-law" else None
     multilevel = plan_multilevel(sde, levels, model, question.epsilon, firing=question.firing, beside=em.steps, gamma=paper)
     return Plans(em, multilevel)
-
-
-@lru_cache(maxsize=64)
-def unpriced(sde: SDE, levels: int, residual: str) -> Hierarchy:
-    """Synthetic levels for what does not depend on γ, such as the terms of the error. Equal calls return the same object."""
-    return synthetic_hierarchy(sde, gamma=1.0, levels=levels, residual=residual, seed=_HIERARCHY_SEED)
 
 
 @lru_cache(maxsize=4)

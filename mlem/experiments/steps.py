@@ -19,14 +19,14 @@ from mlem.brownian import BrownianPath, RememberedPath
 from mlem.errors import Estimate, bootstrap_means, rmse, squared_errors
 from mlem.experiments import fields
 from mlem.experiments.experiment import Experiment
+from mlem.experiments.measured import terms, unpriced
 from mlem.experiments.params import Params, integer, number
-from mlem.experiments.plans import unpriced
 from mlem.experiments.result import Result, Row, to_json
 from mlem.fits import slopes
 from mlem.hierarchy import Hierarchy
 from mlem.jobs import Step, sliced
 from mlem.march import Report
-from mlem.planning import ErrorModel, measure, reference, steps_at
+from mlem.planning import ErrorModel, reference, steps_at
 from mlem.probabilities import call_prices, water_filling
 from mlem.sde import SDE
 from mlem.solvers import euler_maruyama, multilevel_euler_maruyama
@@ -114,7 +114,7 @@ def run(params: StepsParams, report: Report | None = None) -> StepsResult:
     sde = mlem.problems.get(params.sde)
     top = math.ceil(-math.log2(_BIAS_SHARE * params.epsilon))
     levels = unpriced(sde, top, params.residual)
-    model = measure(sde, levels, params.firing)
+    model = terms(sde, top, params.residual, params.firing)
     first = math.ceil(steps_at(model, _STEP_SHARE * params.epsilon))
     ground = _Ground(sde, levels, params, first)
     points, limit, em_rmse = [], [], []
@@ -124,7 +124,7 @@ def run(params: StepsParams, report: Report | None = None) -> StepsResult:
         points += [ground.point(model, gamma, steps, params.firing) for gamma in GAMMAS]
         if report:
             report((n + 1) / (params.doublings + 2))
-    poisson = model if params.firing == "bernoulli" else measure(sde, levels, "bernoulli")
+    poisson = model if params.firing == "bernoulli" else terms(sde, top, params.residual, "bernoulli")
     limit = [ground.point(poisson, gamma, first * 2**params.doublings, "poisson") for gamma in GAMMAS]
     if report:
         report(1.0)

@@ -58,9 +58,10 @@ def _load(file: Path, params: str) -> Part | None:
 def steps(params: ConvergenceParams, start: int = 0) -> Iterator[Step[Part]]:
     """The sweep of ``params`` as a job: a part for each piece, from number ``start`` on."""
     sweep = params.sweep()
-    ends = np.cumsum([sweep.work(piece) for piece in sweep.pieces]) / sum(map(sweep.work, sweep.pieces))
-    begins = np.concatenate([[0.0], ends[:-1]])
-    for piece, begin, end in list(zip(sweep.pieces, begins.tolist(), ends.tolist(), strict=True))[start:]:
+    work = np.cumsum([sweep.preparation, *(sweep.work(piece) for piece in sweep.pieces)])
+    done = (work / work[-1]).tolist()
+    yield from sliced(sweep.prepare, end=done[0])
+    for piece, (begin, end) in list(zip(sweep.pieces, pairwise(done), strict=True))[start:]:
         runs = yield from sliced(partial(sweep.run, piece), begin=begin, end=end)
         yield end, sweep.part(runs)
 

@@ -1,7 +1,8 @@
 """Results that fill in while somebody looks on: the pool's side of a page.
 
 The computing is done by ``jobs.py``, once for all sessions that ask the same. Here a fragment looks at it twice a second while
-it goes on, and no more after that; so every control stays quick, and whoever leaves the page lets the job go.
+it goes on, more often at the very beginning, and no more after that; so every control stays quick, and whoever leaves the page
+lets the job go.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ Draw: TypeAlias = Callable[[Sequence[T], bool], None]
 """(the parts so far, whether these are all) -> None. It is called at every look, so that what it computes should be cached, by
 the number of parts."""
 
-EVERY = 0.5  # s between looks
+SOON, EVERY = 0.15, 0.5  # s between looks: at the beginning, and later
+_FIRST, _BEGINNING = 3, 2.0  # so many parts, or s of work, are the beginning
 
 
 @st.cache_resource(show_spinner=False)
@@ -54,12 +56,17 @@ def live(key: Hashable, factory: Factory[T], draw: Draw[T], *, page: str) -> Non
     def goes_on(seen: Snapshot[T]) -> bool:
         return not seen.over and st.session_state.get(stopped) != key
 
-    going, settled = goes_on(look()), kept_params(page)
+    def pace(seen: Snapshot[T]) -> float | None:
+        begins = len(seen.parts) < _FIRST and seen.seconds < _BEGINNING
+        return (SOON if begins else EVERY) if goes_on(seen) else None
 
-    @st.fragment(run_every=EVERY if going else None)
+    every, settled = pace(look()), kept_params(page)
+    going = every is not None
+
+    @st.fragment(run_every=every)
     def shown() -> None:
         seen = look()
-        if goes_on(seen) != going or kept_params(page) != settled:
+        if pace(seen) != every or kept_params(page) != settled:
             st.rerun()  # the whole page, which settles how often a fragment runs, and what is drawn
         _progress(seen, going, partial(_switch, stopped, key if going else None), f"{page}.switch")
         draw(seen.parts, seen.finished)
