@@ -43,7 +43,8 @@ def predicted(params: ConvergenceParams, model: ErrorModel) -> dict[str, Any]:
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _predicted(sweep: ConvergenceParams, error: str, gammas: tuple[float, ...], _model: ErrorModel) -> dict[str, Any]:
-    return {"predicted": convergence.predicted(replace(sweep, error=error), _model, gammas), "predicted_for": gammas}
+    predicted = convergence.predicted(replace(sweep, error=error), _model, gammas)
+    return {"predicted": predicted, "predicted_for": gammas if predicted else ()}
 
 
 def crossed(params: CrossoverParams, part: Part) -> CrossoverResult:

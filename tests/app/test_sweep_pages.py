@@ -70,7 +70,9 @@ def test_gamma_moves_the_words_without_a_run(visit) -> None:  # type: ignore[no-
 def test_another_error_is_another_look_at_the_same_runs(visit) -> None:  # type: ignore[no-untyped-def]
     app = visit("convergence")
     assert "the error is that of the law" not in text(app)
+    assert unpack(MAGIC, app.get("bidi_component")[0].proto.bytes)[0]["predicted_for"][0] == 0.25
     app.selectbox(key="convergence.error").set_value("distribution").run()
+    assert not unpack(MAGIC, app.get("bidi_component")[0].proto.bytes)[0]["predicted_for"], "theory is of strong errors"
     assert not app.exception
     assert "the error is that of the law" in text(app)
     assert not app.get("progress")
