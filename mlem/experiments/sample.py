@@ -56,7 +56,7 @@ class SampleParams(Params):
         low=1.0,
         high=2000.0,
         offered=(7.5, 15.0, 30.0, 60.0, 120.0),
-        label="Budget",
+        label="Budget, GFLOP",
         help="GFLOP per picture that ML-EM plans to spend. One evaluation of the largest network takes about 2.5.",
     )
     firing: str = choice(

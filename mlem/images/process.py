@@ -13,7 +13,7 @@ from mlem.images.checkpoint import Ladder, NetworkLevel
 from mlem.images.diffusion import Denoise, alpha_of
 from mlem.sde import SDE
 
-PROCESSES = {"sde": "SDE: noise on the way", "ode": "Probability-flow ODE: none"}
+PROCESSES = {"sde": "SDE: noise on the way", "ode": "ODE: no noise on the way"}
 
 PRECISIONS = {"float32": "Single", "bfloat16": "Half where it is quicker (bfloat16)"}
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from mlem.errors import Estimate
 from mlem.experiments.faces import UNITS, FacesResult, gather
@@ -25,8 +25,8 @@ _TARGETS = 49
 _EDGE = 1.005  # of the best and the worst run: targets keep inside
 _SHORT = {
     "em": "EM",
-    "paper": "ML-EM, paper’s coins",
-    "mlem": "ML-EM, even calls",
+    "paper": "ML-EM, coins",
+    "mlem": "ML-EM, even",
     "ddim": "DDIM",
     "heun": "Heun",
     "dpm++": "DPM++(2M)",
@@ -42,6 +42,8 @@ _LOOKS: dict[str, dict[str, Any]] = {
 _PLOT = 380.0  # CSS pixels: about the height of a plot without its margins
 _LABEL = 17.0  # CSS pixels from one label to the next
 _SHORT_VIEW = 2.3  # decades, below which an axis has more ticks
+_GARBAGE = 1.0  # RMSE of pixels in [−1, 1], above which nothing of a picture is right
+_WORST = 0.1  # of a saving: where a method costs more than ten times what EM does, it is off the chart
 _LEAST = 1e-12  # of what is drawn on a logarithmic axis
 _PAPER = {"xref": "paper", "yref": "paper"}
 _EQUAL_DECADES = {"scaleanchor": "x", "constrain": "range"}
@@ -82,8 +84,8 @@ def error_vs_cost(result: FacesResult, curves: Mapping[str, Envelope], unit: str
             text=[f"{piece.levels} levels, {piece.steps} steps" for piece in pieces],
             hovertemplate=f"{_SHORT[method]}, %{{text}}<br>RMSE %{{y:.3r}} for %{{x:.3r}}<extra></extra>",
         )
-        _add_band(figure, curve, method)
-        reached = np.isfinite(curve.costs)
+        reached = np.isfinite(curve.costs) & (curve.targets <= runs[method].errors.max())
+        _add_band(figure, curve, method, reached)
         figure.add_scatter(
             x=curve.costs[reached],
             y=curve.targets[reached],
@@ -94,10 +96,9 @@ def error_vs_cost(result: FacesResult, curves: Mapping[str, Envelope], unit: str
         )
         if reached.any():
             ends.append((curve.costs[reached][0], curve.targets[reached][0], method))
-    errors, costs = (
-        np.concatenate(parts) for parts in ([r.errors for r in runs.values()], [_costs(r, result, unit) for r in runs.values()])
-    )
-    x, y = _log_range(costs, right=0.55), _log_range(errors)
+    errors = np.concatenate([own.errors for own in runs.values()])
+    costs = np.concatenate([_costs(own, result, unit) for own in runs.values()])
+    x, y = _log_range(costs, right=0.55), _log_range(np.minimum(errors, _GARBAGE))
     return figure.update_layout(
         uirevision=f"{result.measured.process} {unit}",
         margin={"l": 64, "r": 16, "t": 34, "b": 54},
@@ -123,9 +124,9 @@ def _add_floors(figure: Figure, em: Runs, costs: Floats, count: int) -> list[dic
     return names
 
 
-def _add_band(figure: Figure, curve: Envelope, method: str) -> None:
+def _add_band(figure: Figure, curve: Envelope, method: str, reached: Bool[np.ndarray, " targets"]) -> None:
     low, high = curve.band()
-    known = np.isfinite(low) & np.isfinite(high)
+    known = np.isfinite(low) & np.isfinite(high) & reached
     x, y = np.concatenate([low[known], high[known][::-1]]), np.concatenate([curve.targets[known], curve.targets[known][::-1]])
     figure.add_scatter(
         x=x,
@@ -141,13 +142,13 @@ def _add_band(figure: Figure, curve: Envelope, method: str) -> None:
 
 def savings(result: FacesResult, unit: str) -> Figure:
     """At each error, how many times cheaper than EM's cheapest way a method is; below 1 it loses."""
-    figure, tops, seen = Figure(), [], [1.0]
+    figure, starts, seen = Figure(), [], [1.0]
     for method, facts in result.methods.items():
         found = [(saving.target, ratio) for saving in facts.savings if (ratio := getattr(saving, unit)) is not None]
         if method == "em" or not found:
             continue
         look, ratios = _LOOKS[method], [ratio for _, ratio in found]
-        seen += [edge for ratio in ratios for edge in (ratio.low, ratio.high)]
+        seen += [ratio.value for ratio in ratios]
         figure.add_scatter(
             x=[target for target, _ in found],
             y=[ratio.value for ratio in ratios],
@@ -159,10 +160,9 @@ def savings(result: FacesResult, unit: str) -> Figure:
             customdata=[estimate(ratio) for ratio in ratios],
             hovertemplate=f"{_SHORT[method]} at RMSE %{{x:.3r}}: × %{{customdata}}<extra></extra>",
         )
-        best = max(found, key=lambda pair: pair[1].value)
-        tops.append((best[0], best[1].value, method))
+        starts.append((found[0][0], ratios[0].value, method))
     targets = [saving.target for saving in result.methods["em"].savings]
-    x, y = _log_range(np.array(targets)), _log_range(np.array(seen), right=0.15)
+    x, y = _log_range(np.array(targets)), _log_range(np.maximum(seen, _WORST), right=0.15)
     muted = {"font": {"color": ink("muted")}}
     return figure.update_layout(
         uirevision=f"{result.measured.process} {unit}",
@@ -187,7 +187,7 @@ def savings(result: FacesResult, unit: str) -> Figure:
         annotations=[
             _heading("EM’s price over the method’s, at equal error"),
             {"text": "EM is cheaper", "x": 0, "xref": "paper", "xanchor": "left", "y": 0, "yanchor": "top", **muted},
-            *_names(tops, y, above=True),
+            *_names(starts, y, above=True),
         ],
     )
 
@@ -218,7 +218,7 @@ def level_errors(result: FacesResult, unit: str) -> Figure:
         hovertemplate="%{text}: RMSE %{customdata}<br>%{y:.3r}<extra></extra>",
     )
     edges = np.array([edge for error in errors for edge in (error.low, error.high)])
-    x, y = _log_range(edges, least=1.0), _log_range(costs, right=0.12, least=1.0)
+    x, y = _log_range(edges, right=0.05), _log_range(costs, right=0.15)
     text = f"<b>γ = {digits(g.value)}</b><br>95 %: {digits(g.low)} to {digits(g.high)}"
     return figure.update_layout(
         uirevision=f"{result.measured.process} {unit}",
@@ -230,7 +230,7 @@ def level_errors(result: FacesResult, unit: str) -> Figure:
             "range": x,
             **_ticks(x),
         },
-        yaxis={"type": "log", "range": y, **_EQUAL_DECADES, **_ticks(y)},
+        yaxis={"type": "log", "range": y, **_ticks(y)},
         annotations=[
             _heading(f"One evaluation, {UNITS[unit]}"),
             {"text": text, "x": 1, "y": 1, **_PAPER, "xanchor": "right", "yanchor": "top", "align": "right"},
@@ -307,10 +307,10 @@ def calls_along_time(effects: Effects, p: Float[np.ndarray, "steps levels"]) -> 
 
 
 def _ticks(view: Sequence[float]) -> dict[str, Any]:
-    """Of a logarithmic axis: at powers of ten, every other one where there are many; where there are few also at 2 and 5 times
-    these."""
+    """Of a logarithmic axis: at powers of ten, every other one where there are many; where there are few also between them."""
     decades = view[1] - view[0]
-    step, mantissas = max(1, round(decades / 6)), (1, 2, 5) if decades < _SHORT_VIEW else (1,)
+    mantissas = (1, 1.5, 2, 3, 5, 7) if decades < _SHORT_VIEW / 3 else (1, 2, 5) if decades < _SHORT_VIEW else (1,)
+    step = max(1, round(decades / 6))
     values = [m * 10.0**power for power in range(-12 * step, 12, step) for m in mantissas]
     texts = [f"{v:,.10g}" if 1e-3 <= v <= 1e4 else f"10<sup>{round(math.log10(v))}</sup>".replace("-", "−") for v in values]
     return {"tickvals": values, "ticktext": texts}
@@ -336,9 +336,9 @@ def _heading(text: str, top: float = 1.0) -> dict[str, Any]:
 
 
 def _names(points: Sequence[tuple[float, float, str]], view: Sequence[float], *, above: bool = False) -> list[dict[str, Any]]:
-    """Names of methods beside a point of their curves, to the right of it or above, moved apart where they would overlap."""
+    """Names of methods to the right of a point of their curves, or above it, moved apart where they would overlap."""
     heights = _apart([math.log10(y) for _, y, _ in points], view, _PLOT)
-    place = {"xanchor": "center", "yanchor": "bottom", "yshift": 8} if above else {"xanchor": "left", "xshift": 8}
+    place = {"xanchor": "left", "yanchor": "bottom", "yshift": 6} if above else {"xanchor": "left", "xshift": 8}
     inks = {"em": "em_text", "mlem": "mlem_text", "theory": "theory_text"}
     return [
         {

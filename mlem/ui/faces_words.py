@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
@@ -25,6 +26,7 @@ OWN = (
 
 _RULES = {"paper": "coins by the paper’s rule", "mlem": "even calls with pₖ(t)"}
 _LEAST = 1e-30  # of an effect
+_NO_BETTER = 0.97  # of an error: a level with more is no step of the ladder
 _SHORT = {"flops": "GFLOP", "seconds": "seconds"}
 
 Calls = Float[np.ndarray, "steps levels"]
@@ -42,7 +44,9 @@ def lead(params: SampleParams, costs: Float[np.ndarray, " levels"] | None, plann
     )
     if planned is None:
         return f"{said} :blue[**ML-EM**] takes {params.steps} steps with small ones, and calls {top} only now and then."
-    return f"{said} :blue[**ML-EM**] takes {params.steps} steps with small ones, and calls {top} {_times(planned)}."
+    idle = int((planned.sum(1) == 0).sum())
+    small = f"calls no network at {idle} of them," if idle else "mostly with small networks,"
+    return f"{said} :blue[**ML-EM**] takes {params.steps} steps, {small} and {top} {_times(planned)}."
 
 
 def _times(calls: Calls) -> str:
@@ -168,6 +172,13 @@ def gamma(result: FacesResult) -> str:
         f"Halving the error makes a network **{digits(2**flops.value)} ×** dearer: γ = {estimate(flops)} in FLOPs, {kink} the "
         f"kink at γ = 2, and {estimate(seconds)} in seconds, where small networks waste more of the machine."
     )
+    errors = [(level.level, level.error.value) for level in result.levels if level.error]
+    for (coarse, before), (fine, after) in pairwise(errors):
+        if after > _NO_BETTER * before:
+            said += (
+                f" {level_name(fine)} is hardly better in the end than {level_name(coarse)}: this ladder is no clean power "
+                "law, and γ sums it up roughly."
+            )
     if result.gamma_held_out:
         said += f" The held-out loss, with a floor fitted, says γ = {estimate(result.gamma_held_out)}."
     return said

@@ -512,6 +512,7 @@ class Player {
     const first = !this.scene;
     const share = first ? 0 : this.head / this.scene.frames;
     this.scene = scene;
+    this.layout = undefined; // was for other parts: nothing is drawn until they have their places
     this.sheets.load(scene);
     this.head = share * scene.frames; // at the end stays at the end
     this.canvas.setAttribute("aria-label", scene.summary);

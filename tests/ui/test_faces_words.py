@@ -29,7 +29,9 @@ def test_the_lead_counts_calls() -> None:
     said = faces_words.lead(SampleParams(), FLOPS / 1e9, calls)
     assert "5 networks" in said
     assert "3.30 × dearer" in said, "(2.5e9/2.1e7)^(1/4)"
-    assert "calls f⁵ twice" in said
+    assert "takes 192 steps, calls no network at 190 of them, and f⁵ twice" in said
+    calls[:, 0] = 1
+    assert "mostly with small networks, and f⁵ twice" in faces_words.lead(SampleParams(), FLOPS / 1e9, calls)
     assert "only now and then" in faces_words.lead(SampleParams(), FLOPS / 1e9, None)
     assert "f⁵" not in faces_words.lead(SampleParams(), None, None)
 
@@ -115,6 +117,14 @@ def test_gamma_is_placed_beside_the_kink(result: FacesResult) -> None:
     assert "held-out" not in faces_words.gamma(low)
     unsure = replace(result, gamma={**result.gamma, "flops": Estimate(2.1, 1.8, 2.4)})
     assert "not told apart from the kink" in faces_words.gamma(unsure)
+
+
+def test_a_level_that_is_no_step_of_the_ladder_is_named(result: FacesResult) -> None:
+    assert "no clean power law" not in faces_words.gamma(result)
+    levels = [*result.levels]
+    levels[2] = replace(levels[2], error=levels[1].error)
+    said = faces_words.gamma(replace(result, levels=tuple(levels)))
+    assert "f³ is hardly better in the end than f²" in said
 
 
 def test_where_calls_go() -> None:
