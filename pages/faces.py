@@ -27,7 +27,7 @@ PRESETS = {
     "The paper’s coins": FacesView(firing="bernoulli"),
     "Tight budget": FacesView(budget=7.5),
     "SDE": FacesView(process="sde"),
-    "ML-EM loses": FacesView(process="sde", firing="bernoulli", budget=120.0, em_steps=32),
+    "ML-EM loses": FacesView(process="sde", firing="bernoulli", steps=384, budget=120.0, em_steps=32),
 }
 
 view, notices = read_params(FacesView, NAME)
@@ -52,7 +52,7 @@ def draw(parts: Sequence[Film], done: bool) -> None:
     result = sample_store.judged(films) if len(films) == len(METHODS) else None
     stage(scene(params, films, result, faces_view.costs(params, films), planned, "still to come"), key="faces.stage")
     if result:
-        st.markdown(faces_words.lesson(result))
+        st.markdown(faces_words.lesson(result, timed=missing in ((), METHODS)))
         page.numbers("The numbers of this sample", result.rows(), f"Reference: {result.reference}.", NAME)
         page.take_along(EXPERIMENT, params, result)
 

@@ -84,8 +84,10 @@ def test_the_lesson_weighs_both(saving: float, em: float, mlem: float, words: st
     turned = replace(
         shown, em=replace(shown.em, mse=of(em)), mlem=replace(shown.mlem, mse=of(mlem)), saving=saving, saving_in_seconds=saving
     )
-    assert words in faces_words.lesson(turned)
-    assert ("loses" in words) == ("loses" in faces_words.lesson(turned))
+    assert words in (said := faces_words.lesson(turned, timed=True))
+    assert ("loses" in words) == ("loses" in said)
+    assert "measured seconds" in said
+    assert "seconds" not in faces_words.lesson(turned, timed=False)
 
 
 def test_where_it_loses_is_said(result: FacesResult) -> None:
