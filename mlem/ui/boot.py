@@ -13,6 +13,7 @@ from pathlib import Path
 
 import streamlit as st
 import torch
+from streamlit.runtime.app_session import AppSession
 
 from mlem.experiments.experiment import NAMES
 
@@ -49,6 +50,7 @@ def _prepare() -> None:
     gc.collect()
     gc.freeze()
     _send_at_once()
+    _watch_no_files()
 
 
 def _send_at_once() -> None:
@@ -62,3 +64,10 @@ def _send_at_once() -> None:
                 with socket.socket(fileno=os.dup(descriptor)) as connection:
                     if connection.family in (socket.AF_INET, socket.AF_INET6) and connection.type == socket.SOCK_STREAM:
                         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _watch_no_files() -> None:
+    """A session that lost its connection and is back has its files watched, whatever the setting says; then all sessions wait
+    while Streamlit looks for the files of every module, a second's work with torch. The setting is heeded for new ones alone."""
+    if st.get_option("server.fileWatcherType") == "none":
+        AppSession.register_file_watchers = lambda session: None  # type: ignore[method-assign]

@@ -17,7 +17,7 @@ from mlem.march import Report
 from mlem.ui.serving import Server
 from mlem.ui.tab import Answer, Tab, Unanswered
 
-PAGES = ("", "hierarchy", "coin", "convergence", "steps", "crossover")
+PAGES = ("", "hierarchy", "coin", "convergence", "steps", "crossover", "faces")
 """The paths of all pages; "" is the landing page."""
 
 MOVED = ("", "hierarchy", "coin")

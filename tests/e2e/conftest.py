@@ -54,7 +54,7 @@ def server() -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright keeps an event loop running, which tests elsewhere need for themselves
 def browser() -> Iterator[Browser]:
     """Chromium, without any network of its own."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium")

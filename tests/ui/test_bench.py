@@ -40,7 +40,7 @@ def test_a_small_class_goes_through_all_phases() -> None:
     assert phases == ["first visitor", "all join", "no sweep", "one sweep", "sweeps left", "all come back"]
     assert list(result.shares) == phases
     counts = {(t.phase, t.what): t.count for t in result.timings}
-    assert counts["first visitor", "page"] == 6
+    assert counts["first visitor", "page"] == len(classroom.PAGES)
     assert counts["all join", "page"] == 3
     assert counts["no sweep", MOVE] > 0
     assert counts["all come back", "back by link"] == 3

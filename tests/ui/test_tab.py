@@ -17,6 +17,7 @@ from mlem.experiments.coin import CoinParams
 from mlem.experiments.convergence import ConvergenceParams
 from mlem.experiments.hierarchy import HierarchyParams
 from mlem.experiments.race import RaceParams
+from mlem.ui import classroom
 from mlem.ui import tab as tabs
 from mlem.ui.serving import Server, serving
 from mlem.ui.tab import Tab, Unanswered
@@ -62,6 +63,7 @@ def test_every_page_opens_on_its_default(server: Server) -> None:
             assert f"{name}.gamma" in tab.controls("slider")
             assert f"{name}.seed" in tab.controls("number_input")
             assert not tab.waits
+        assert set(tab._pages) == set(classroom.PAGES), "a class visits every page"
 
     assert visit(server.address, story) == []
 
