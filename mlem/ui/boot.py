@@ -67,7 +67,7 @@ def _send_at_once() -> None:
 
 
 def _watch_no_files() -> None:
-    """A session that lost its connection and is back has its files watched, whatever the setting says; then all sessions wait
-    while Streamlit looks for the files of every module, a second's work with torch. The setting is heeded for new ones alone."""
+    """That no files are watched holds in Streamlit for new sessions alone. For one that had lost its connection and is back,
+    it looks for the files of all modules, thousands with torch, while all other sessions wait."""
     if st.get_option("server.fileWatcherType") == "none":
-        AppSession.register_file_watchers = lambda session: None  # type: ignore[method-assign]
+        AppSession.register_file_watchers = lambda self: None  # type: ignore[method-assign, assignment]
