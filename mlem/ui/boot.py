@@ -70,4 +70,4 @@ def _watch_no_files() -> None:
     """That no files are watched holds in Streamlit for new sessions alone. For one that had lost its connection and is back,
     it looks for the files of all modules, thousands with torch, while all other sessions wait."""
     if st.get_option("server.fileWatcherType") == "none":
-        AppSession.register_file_watchers = lambda self: None  # type: ignore[method-assign, assignment]
+        AppSession.register_file_watchers = lambda self: None  # type: ignore[method-assign]
