@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import socket
 
-from mlem.ui.boot import _send_at_once
+import pytest
+import streamlit as st
+from streamlit.runtime.app_session import AppSession
+
+from mlem.ui.boot import _send_at_once, _watch_no_files
 
 
 def sends_at_once(one: socket.socket) -> bool:
@@ -25,3 +29,16 @@ def test_connections_send_at_once() -> None:
             assert connection.recv(10) == b"still open"
         with socket.create_connection(server.getsockname()), server.accept()[0] as connection:
             assert sends_at_once(connection)
+
+
+@pytest.mark.parametrize(("setting", "watched"), [("none", False), ("auto", True)])
+def test_files_are_watched_as_the_setting_says(setting: str, watched: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a session that comes back too, for which Streamlit calls this method whatever the setting."""
+    seen = list[AppSession]()
+    monkeypatch.setattr(AppSession, "register_file_watchers", seen.append)
+    monkeypatch.setattr(st, "get_option", {"server.fileWatcherType": setting}.get)
+    _watch_no_files()
+    session = AppSession.__new__(AppSession)
+    monkeypatch.setattr(AppSession, "__del__", lambda self: None)  # it was never begun
+    session.register_file_watchers()
+    assert bool(seen) is watched
