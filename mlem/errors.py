@@ -53,6 +53,13 @@ def rmse(squared: Float[np.ndarray, " batch"], *, groups: int | None = None) -> 
     return Estimate(float(np.sqrt(units.mean())), float(low), float(high))
 
 
+def rmses(squared: Float[np.ndarray, "batch runs"]) -> list[Estimate]:
+    """:func:`rmse` of each column, all at once."""
+    values, means = np.sqrt(squared.mean(0)), np.sqrt(bootstrap_means(squared).clip(min=0.0))
+    low, high = np.quantile(means, [0.025, 0.975], axis=0)
+    return [Estimate(*map(float, each)) for each in zip(values, low, high, strict=True)]
+
+
 def bootstrap_means(
     units: Float[np.ndarray, "units *rest"], seed: int = 0, *, resamples: int = RESAMPLES
 ) -> Float[np.ndarray, "resamples *rest"]:

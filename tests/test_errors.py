@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 import pickle
 import re
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mlem
-from mlem.errors import RESAMPLES, bootstrap_means, first_bad_path, rmse, squared_errors
+from mlem.errors import RESAMPLES, bootstrap_means, first_bad_path, rmse, rmses, squared_errors
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -57,6 +58,12 @@ def test_most_intervals_hold_the_truth() -> None:
     deviation = (trials * 0.95 * 0.05) ** 0.5
     assert abs(hits(1.0) - 0.95 * trials) < 5 * deviation
     assert abs(hits(0.5) - 0.95 * trials) > 10 * deviation  # named wrong implementation: intervals of half the width
+
+
+def test_many_runs_at_once_are_those_one_by_one() -> None:
+    squared = torch.stack([normal(40).square() * factor for factor in (1.0, 0.0, 1e-6)], dim=1).numpy()
+    for together, alone in zip(rmses(squared), map(rmse, squared.T), strict=True):
+        assert dataclasses.astuple(together) == pytest.approx(dataclasses.astuple(alone), rel=1e-12)
 
 
 def test_groups_are_resampled_whole() -> None:

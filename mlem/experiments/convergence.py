@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from jaxtyping import Float
 import mlem
 from mlem import theory
 from mlem.distribution import is_told_from_chance
-from mlem.errors import Estimate, rmse
+from mlem.errors import Estimate, rmses
 from mlem.experiments import fields
 from mlem.experiments.experiment import Experiment
 from mlem.experiments.measured import LEAST_LEVELS, stored_end, terms, unpriced
@@ -247,7 +247,7 @@ def judge(params: ConvergenceParams, part: Part) -> ConvergenceResult:
         theory={"em": theory.em_exponent(gamma), "mlem": theory.mlem_exponent(gamma)},
         breakeven=breakeven(envelopes["em"], envelopes["mlem"]),
         speedup=tuple((t, ratio) for t, ratio in ratios if ratio is not None),
-        runs=tuple(_row(run, params) for side in sides.values() for run in side),
+        runs=tuple(row for side in sides.values() for row in _rows(side, params)),
         reference="exact solution" if part.exact else "Euler–Maruyama, 20,160 steps of the true drift",
         chance=chance,
         em_runs=priced["em"],
@@ -322,26 +322,26 @@ def predicted(
     return {"em": theory.em_costs(model, gammas, targets), "mlem": theory.mlem_costs(model, gammas, targets)}
 
 
-def _row(run: Run, params: ConvergenceParams) -> Row:
-    side = _priced(params, [run])
-    error = rmse(side.squared[:, 0])
-    row: Row = {
-        "method": "EM" if run.piece.method == "em" else "ML-EM",
-        "levels": run.piece.levels,
-        "steps": run.piece.steps,
-        "shape": run.shape,
-        "error": error.value,
-        "error low": error.low,
-        "error high": error.high,
-        "cost": float(prices(side, params.unit, params.gamma)[0]),
-    }
-    if params.error == "distribution":
-        row |= {
-            "strong error": _root(run.squared),
-            "by chance": run.chance,
-            "told from chance": "yes" if is_told(run, params.error) else "no",
+def _rows(runs: Sequence[Run], params: ConvergenceParams) -> Iterator[Row]:
+    side = _priced(params, runs)
+    for run_, error, cost in zip(runs, rmses(side.squared), prices(side, params.unit, params.gamma), strict=True):
+        row: Row = {
+            "method": "EM" if run_.piece.method == "em" else "ML-EM",
+            "levels": run_.piece.levels,
+            "steps": run_.piece.steps,
+            "shape": run_.shape,
+            "error": error.value,
+            "error low": error.low,
+            "error high": error.high,
+            "cost": float(cost),
         }
-    return row
+        if params.error == "distribution":
+            row |= {
+                "strong error": _root(run_.squared),
+                "by chance": run_.chance,
+                "told from chance": "yes" if is_told(run_, params.error) else "no",
+            }
+        yield row
 
 
 EXPERIMENT = Experiment(
