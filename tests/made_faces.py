@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from mlem.experiments import faces_store, sample, sample_store
+from mlem.experiments.faces import FacesParams
 from mlem.experiments.faces_store import Measured
 from mlem.experiments.sample import FRAMES, GRID, METHODS, Drawn, SampleParams
 from mlem.experiments.sample_store import Film
@@ -21,6 +22,7 @@ from mlem.images.diffusion import Schedule
 from mlem.images.manifest import LevelEntry, Manifest, TrainingRecord
 from mlem.images.network import Denoiser, Shape
 from mlem.images.pilot import Effects
+from mlem.images.process import PROCESSES
 from mlem.images.sheet import to_sheet
 from mlem.images.sweep import Piece, pieces
 
@@ -35,10 +37,15 @@ _STEP = 3.0  # EM errs by _STEP / steps
 def offer(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """Has the package ship made-up networks: of its default sample and both measurements there are made-up results."""
     sample_store._write(folder / "sample.npz", HASHES, made_films())
-    monkeypatch.setattr(sample_store, "manifest", made_manifest)
+    monkeypatch.setattr(faces_store, "manifest", made_manifest)
     monkeypatch.setattr(sample_store, "load", partial(sample_store.load, file=folder / "sample.npz"))
+    for process in PROCESSES:
+        faces_store._write(
+            folder / f"{faces_store._name(FacesParams(process=process))}.npz", made_measured(process, pictures=8)
+        )
+    load = partial(faces_store.load, folder=folder)
     for module in (faces_store, sample):
-        monkeypatch.setattr(module, "load", lambda params: made_measured(params.process, pictures=16))
+        monkeypatch.setattr(module, "load", load)
 
 
 def made_manifest(hashes: tuple[str, ...] = HASHES) -> Manifest:

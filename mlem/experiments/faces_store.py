@@ -1,6 +1,6 @@
 """The measurement of a ladder of networks: made in groups of pictures, kept in one file with the package.
 
-``python -m mlem store-faces`` makes those in ``STORED``. What the shipped ladder's weights have already given is kept.
+``python -m mlem store-faces`` makes what the Faces page shows. What the shipped ladder's weights have already given is kept.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +18,23 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from mlem.images.checkpoint import SHIPPED, Ladder, NetworkLevel, load_ladder
+from mlem.experiments.experiment import stretch
+from mlem.experiments.result import write_arrays
+from mlem.images.checkpoint import SHIPPED, Ladder, NetworkLevel
+from mlem.images.ladders import ladder
+from mlem.images.manifest import FILE, Manifest, read_manifest
 from mlem.images.pilot import Effects, measure_effects
 from mlem.images.process import levels_of
 from mlem.images.sweep import GROUP, Group, Piece, seconds_of, sweep
+from mlem.jobs import sliced
 from mlem.march import Report
 
 if TYPE_CHECKING:
     from mlem.experiments.faces import FacesParams
 
 FOLDER = Path(__file__).with_name("faces")
+
+_PILOT_SHARE = 0.1  # of the work, about
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,56 +58,64 @@ class Measured:
     effects: Effects
 
 
-@lru_cache(maxsize=1)
-def shipped() -> Ladder:
-    """The ladder inside the package."""
-    return load_ladder(SHIPPED)
+def manifest() -> Manifest | None:
+    """What the shipped ladder says of itself; None where there is none. No network is loaded."""
+    path = SHIPPED / FILE
+    return read_manifest(path) if path.is_file() else None
 
 
 def load(params: FacesParams, folder: Path = FOLDER) -> Measured | None:
-    """The stored measurement for ``params``, if there is one of this ladder."""
-    file = folder / f"{_name(params)}.npz"
-    return _load(file) if file.is_file() else None
+    """The stored measurement for ``params``: the whole of it, and of the ladder that is there, or none."""
+    file, told = folder / f"{_name(params)}.npz", manifest()
+    if told is None or not file.is_file():
+        return None
+    found = _load(file)
+    same = found.hashes == tuple(level.sha256 for level in told.levels)
+    return found if same and len(found.squared) == params.pictures else None
 
 
 def measure(params: FacesParams, report: Report | None = None) -> Measured:
-    """The whole measurement of the shipped ladder."""
-    groups = list[Group]()
-    for done, group in _groups(params, effects := _effects(params)):
-        groups.append(group)
-        if report:
-            report(done)
-    return _joined(params, effects, groups)
+    """The whole measurement of the shipped ladder. ``report`` is told the fraction done after each run, and may raise to
+    cancel."""
+    networks = ladder("shipped")
+    levels = levels_of(networks, params.process, precision=params.precision)
+    effects = measure_effects(levels, report=stretch(report, 0.0, _PILOT_SHARE))
+    count, groups = params.pictures // GROUP, list[Group]()
+    ends = np.linspace(_PILOT_SHARE, 1.0, count + 1).tolist()
+    for n, (begin, end) in enumerate(pairwise(ends)):
+        groups.append(
+            sweep(
+                networks,
+                params.process,
+                effects,
+                first=n * GROUP,
+                seed=params.seed,
+                precision=params.precision,
+                report=stretch(report, begin, end),
+            )
+        )
+    return _joined(params, networks, effects, groups)
 
 
 def rebuild(all_params: Sequence[FacesParams], folder: Path = FOLDER) -> Iterator[float]:
     """Makes and writes what is not stored, telling the fraction done."""
     folder.mkdir(exist_ok=True)
     for n, params in enumerate(all_params):
-        hashes = tuple(level.sha256 for level in shipped().levels)
-        found = load(params, folder)
-        if found is None or found.hashes != hashes:
-            groups = list[Group]()
-            for done, group in _groups(params, effects := _effects(params)):
-                groups.append(group)
-                _write(folder / f"{_name(params)}.npz", _joined(params, effects, groups))
-                yield (n + done) / len(all_params)
+        if load(params, folder) is None:
+            yield from ((n + done) / len(all_params) for done in _remade(params, folder))
     yield 1.0
 
 
-def _effects(params: FacesParams) -> Effects:
-    return measure_effects(levels_of(shipped(), params.process, precision=params.precision))
+def _remade(params: FacesParams, folder: Path) -> Iterator[float]:
+    def work(report: Report) -> None:
+        _write(folder / f"{_name(params)}.npz", measure(params, report))
+
+    yield from (done for done, _ in sliced(work))
 
 
-def _groups(params: FacesParams, effects: Effects) -> Iterator[tuple[float, Group]]:
-    for first in range(0, params.pictures, GROUP):
-        group = sweep(shipped(), params.process, effects, first=first, seed=params.seed, precision=params.precision)
-        yield (first + GROUP) / params.pictures, group
-
-
-def _joined(params: FacesParams, effects: Effects, groups: Sequence[Group]) -> Measured:
+def _joined(params: FacesParams, networks: Ladder, effects: Effects, groups: Sequence[Group]) -> Measured:
     """Only pieces that every group finished."""
-    levels = shipped().levels
+    levels = networks.levels
     everywhere = set.intersection(*({run.piece for run in group.runs} for group in groups))
     by_group = [[run for run in group.runs if run.piece in everywhere] for group in groups]
     return Measured(
@@ -114,7 +130,7 @@ def _joined(params: FacesParams, effects: Effects, groups: Sequence[Group]) -> M
         parameters=np.array([float(level.parameters) for level in levels]),
         images=np.array([float(level.training.images) if level.training else 0.0 for level in levels]),
         held_out=np.array([_mean_loss(level) for level in levels]),
-        seconds=seconds_of(shipped(), precision=params.precision),
+        seconds=seconds_of(networks, precision=params.precision),
         effects=effects,
     )
 
@@ -154,9 +170,7 @@ def _write(file: Path, measured: Measured) -> None:
         f"pieces.{field.name}": np.array([getattr(piece, field.name) for piece in measured.pieces]) for field in fields(Piece)
     }
     arrays["squared"] = measured.squared.astype(np.float32)
-    with (whole := file.with_suffix(".writing")).open("wb") as target:
-        np.savez_compressed(target, **arrays)
-    whole.replace(file)
+    write_arrays(file, arrays)
 
 
 @lru_cache(maxsize=4)

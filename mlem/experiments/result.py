@@ -97,6 +97,13 @@ def digits(value: float) -> str:
     return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:,.4g}"
 
 
+def write_arrays(file: Path, arrays: Mapping[str, Any]) -> None:
+    """``arrays`` as a compressed file of NumPy's, that is there whole or not at all."""
+    with (beside := file.with_suffix(".writing")).open("wb") as target:
+        np.savez_compressed(target, **arrays)
+    beside.replace(file)
+
+
 def write(text: str, target: str | Path) -> None:
     """``text`` to a file, in UTF-8."""
     Path(target).write_text(text, encoding="utf-8")

@@ -21,10 +21,9 @@ from jaxtyping import Float
 
 from mlem.experiments import faces_store
 from mlem.experiments.faces import FacesParams
+from mlem.experiments.result import write_arrays
 from mlem.experiments.sample import GRID, METHODS, Drawn, SampleParams, SampleResult, draw, judge
-from mlem.images.checkpoint import SHIPPED
 from mlem.images.ladders import ladder
-from mlem.images.manifest import FILE, Manifest, read_manifest
 from mlem.images.process import GFLOP, PROCESSES
 from mlem.images.sheet import Sheet, to_sheet
 from mlem.jobs import Step, sliced
@@ -44,12 +43,6 @@ class Film:
     costs: Float[np.ndarray, " levels"]
 
 
-def manifest() -> Manifest | None:
-    """What the shipped ladder says of itself; None where there is none. No network is loaded."""
-    path = SHIPPED / FILE
-    return read_manifest(path) if path.is_file() else None
-
-
 def matters(params: SampleParams, method: str) -> SampleParams:
     """``params`` as far as the pictures of ``method`` depend on them: all else is at its default."""
     own = {"mlem": ("steps", "budget", "firing"), "em": ("em_steps",), "reference": ()}[method]
@@ -59,7 +52,7 @@ def matters(params: SampleParams, method: str) -> SampleParams:
 
 def load(params: SampleParams, file: Path = STORED) -> dict[str, Film]:
     """The stored films that are what ``params`` asks for, by method."""
-    told = manifest()
+    told = faces_store.manifest()
     if params.ladder != "shipped" or told is None or not file.is_file():
         return {}
     stored, films = _load(file)
@@ -146,9 +139,7 @@ def _write(file: Path, hashes: Sequence[str], films: Mapping[str, Film]) -> None
     for method, film in films.items():
         arrays |= {f"{method}.sheet.{name}": _flat(value) for name, value in vars(film.sheet).items()}
         arrays |= {f"{method}.drawn.{name}": _flat(value) for name, value in vars(film.drawn).items()}
-    with (whole := file.with_suffix(".writing")).open("wb") as target:
-        np.savez_compressed(target, **arrays)
-    whole.replace(file)
+    write_arrays(file, arrays)
 
 
 def _flat(value: Any) -> np.ndarray:

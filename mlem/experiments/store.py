@@ -19,6 +19,7 @@ import numpy as np
 import mlem
 from mlem.experiments import convergence
 from mlem.experiments.convergence import SEPARATING, ConvergenceParams
+from mlem.experiments.result import write_arrays
 from mlem.jobs import Step, sliced
 from mlem.planning import ErrorModel
 from mlem.sweeps import Part, Piece, Run
@@ -132,9 +133,7 @@ def _write(file: Path, parts: Sequence[Part], origin: _Origin) -> None:
         "transport": np.stack([run.transport for run in runs]).astype(np.float32),
         "chance": np.array([run.chance for run in runs]),
     }
-    with (whole := file.with_suffix(".writing")).open("wb") as target:
-        np.savez_compressed(target, **arrays)
-    whole.replace(file)
+    write_arrays(file, arrays)
 
 
 def _read(file: Path) -> list[Part]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from mlem.experiments import sample_store
+from mlem.experiments import faces_store, sample_store
 from mlem.experiments.sample import Drawn, SampleParams
 from mlem.images.ladders import VARIABLE
 from mlem.ui import live
@@ -127,7 +127,7 @@ def test_links_are_mended(drawn: list[str], visit: Visit, pool: live.Pool, query
 def test_another_ladder_shows_nothing_of_this_one(
     drawn: list[str], visit: Visit, pool: live.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sample_store, "manifest", lambda: made_manifest((*HASHES[:-1], "f" * 64)))
+    monkeypatch.setattr(faces_store, "manifest", lambda: made_manifest((*HASHES[:-1], "f" * 64)))
     app = visit("faces", {})
     assert not app.exception
     assert there(app) == []
@@ -152,7 +152,7 @@ def test_a_ladder_of_ones_own(
 
 
 def test_without_networks_it_says_so(drawn: list[str], visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sample_store, "manifest", lambda: None)
+    monkeypatch.setattr(faces_store, "manifest", lambda: None)
     app = visit("faces", {})
     assert not app.exception
     assert "mlem train" in app.error[0].value

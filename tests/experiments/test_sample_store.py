@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlem.experiments import sample_store
+from mlem.experiments import faces_store, sample_store
 from mlem.experiments.sample import METHODS, Drawn, SampleParams
 from mlem.experiments.sample_store import judged, load, matters, steps
 from mlem.images.sheet import from_sheet
@@ -23,7 +23,7 @@ FEW = SampleParams(pictures=2)
 def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file with the default's sample, of the ladder that ships."""
     file = tmp_path / "sample.npz"
-    monkeypatch.setattr(sample_store, "manifest", made_manifest)
+    monkeypatch.setattr(faces_store, "manifest", made_manifest)
     sample_store._write(file, HASHES, made_films(FEW))
     return file
 
@@ -57,14 +57,14 @@ def test_what_does_not_change_is_taken_from_the_store(stored: Path, params: Samp
 
 def test_another_ladder_has_no_stored_sample(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = (*HASHES[:-1], "f" * 64)
-    monkeypatch.setattr(sample_store, "manifest", lambda: made_manifest(other))
+    monkeypatch.setattr(faces_store, "manifest", lambda: made_manifest(other))
     assert load(SampleParams(), stored) == {}
-    monkeypatch.setattr(sample_store, "manifest", lambda: None)
+    monkeypatch.setattr(faces_store, "manifest", lambda: None)
     assert load(SampleParams(), stored) == {}
 
 
 def test_nothing_is_stored_where_there_is_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sample_store, "manifest", made_manifest)
+    monkeypatch.setattr(faces_store, "manifest", made_manifest)
     assert load(SampleParams(), tmp_path / "sample.npz") == {}
 
 
