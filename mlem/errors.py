@@ -48,14 +48,13 @@ def rmse(squared: Float[np.ndarray, " batch"], *, groups: int | None = None) -> 
     if groups is not None and len(squared) % check_integer("groups", groups, high=len(squared)):
         raise ValueError(f"groups takes a divisor of the {len(squared)} paths, got {groups}")
     units = squared if groups is None else squared.reshape(groups, -1).mean(1)
-    means = np.sqrt(bootstrap_means(units).clip(min=0.0))  # shares of a squared distance may be negative
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Estimate(float(np.sqrt(units.mean())), float(low), float(high))
+    return rmses(units[:, None])[0]
 
 
 def rmses(squared: Float[np.ndarray, "batch runs"]) -> list[Estimate]:
     """:func:`rmse` of each column, all at once."""
-    values, means = np.sqrt(squared.mean(0)), np.sqrt(bootstrap_means(squared).clip(min=0.0))
+    resampled_means = bootstrap_means(squared).clip(min=0.0)  # shares of a squared distance may be negative
+    values, means = np.sqrt(squared.mean(0)), np.sqrt(resampled_means)
     low, high = np.quantile(means, [0.025, 0.975], axis=0)
     return [Estimate(*map(float, each)) for each in zip(values, low, high, strict=True)]
 

@@ -23,6 +23,12 @@ from mlem.sde import SDE, Drift
 Report: TypeAlias = Callable[[float], None]
 """Called with the fraction done; an exception that it raises cancels the solve."""
 
+
+def stretch(report: Report | None, begin: float, end: float) -> Report | None:
+    """For a part of some work that brings the whole from ``begin`` to ``end``: tells ``report`` how far the whole is."""
+    return (lambda done: report(begin + (end - begin) * done)) if report else None
+
+
 Fired: TypeAlias = list[tuple[int, Tensor | None, Tensor | float]]
 """The non-zero weights of one step: (level, paths, w), where paths None means all of them."""
 

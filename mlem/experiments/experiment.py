@@ -31,8 +31,3 @@ def get(name: str) -> Experiment:
     module = import_module(f"mlem.experiments.{check_choice('experiment', name, NAMES)}")
     experiment: Experiment = module.EXPERIMENT
     return experiment
-
-
-def stretch(report: Report | None, begin: float, end: float) -> Report | None:
-    """For a part of some work that brings the whole from ``begin`` to ``end``: tells ``report`` how far the whole is."""
-    return (lambda done: report(begin + (end - begin) * done)) if report else None

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mlem.checks import check_integer
-from mlem.errors import Estimate, rmse
-from mlem.experiments import faces_store
+from mlem.errors import Estimate, rmse, rmses
+from mlem.experiments import faces_store, fields
 from mlem.experiments.experiment import Experiment
 from mlem.experiments.faces_store import Measured
 from mlem.experiments.params import Params, choice, integer
@@ -28,6 +27,12 @@ UNITS = {"flops": "GFLOP per picture", "seconds": "seconds per picture"}
 
 TARGETS = 17
 _EDGE = 1.02  # targets keep this far from the ends of EM's envelope
+
+
+def precision() -> Any:
+    """In what the networks compute."""
+    help = "In which the larger networks compute; states stay in single."
+    return choice("bfloat16", choices=PRECISIONS, label="Precision", help=help)
 
 
 @dataclass(frozen=True)
@@ -48,10 +53,8 @@ class FacesParams(Params):
         label="Pictures",
         help="Over which errors are averaged; more make bands narrower.",
     )
-    precision: str = choice(
-        "bfloat16", choices=PRECISIONS, label="Precision", help="In which the larger networks compute; states stay in single."
-    )
-    seed: int = integer(0, low=0, high=999_999, label="Seed", help="Of the pictures, the noise on the way and the calls.")
+    precision: str = precision()
+    seed: int = fields.seed("Of the pictures, the noise on the way and the calls.")
     fresh: str = choice(
         "no",
         choices={"no": "Take what is stored", "yes": "Measure anew"},
@@ -222,7 +225,7 @@ def _family(piece: Piece) -> tuple[int, ...]:
 
 
 def _targets(em: Runs) -> Float[np.ndarray, " targets"]:
-    return np.geomspace(em.errors.min() * _EDGE, em.errors.max() / _EDGE, check_integer("TARGETS", TARGETS))
+    return np.geomspace(em.errors.min() * _EDGE, em.errors.max() / _EDGE, TARGETS)
 
 
 def _facts(name: str, curves: dict[str, dict[str, Envelope]], targets: Float[np.ndarray, " targets"]) -> MethodFacts:
@@ -255,8 +258,7 @@ def _levels(measured: Measured) -> tuple[LevelFacts, ...]:
 
 def _rows(measured: Measured) -> Sequence[Row]:
     rows = list[Row]()
-    for n, piece in enumerate(measured.pieces):
-        error = rmse(measured.squared[:, n])
+    for n, (piece, error) in enumerate(zip(measured.pieces, rmses(measured.squared), strict=True)):
         rows.append(
             {
                 "method": METHODS[piece.method],

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -15,19 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
-from mlem.experiments.experiment import stretch
 from mlem.experiments.result import write_arrays
 from mlem.images.checkpoint import SHIPPED, Ladder, NetworkLevel
+from mlem.images.devices import in_words
 from mlem.images.ladders import ladder
 from mlem.images.manifest import FILE, Manifest, read_manifest
 from mlem.images.pilot import Effects, measure_effects
 from mlem.images.process import levels_of
 from mlem.images.sweep import GROUP, Group, Piece, seconds_of, sweep
 from mlem.jobs import sliced
-from mlem.march import Report
+from mlem.march import Report, stretch
 
 if TYPE_CHECKING:
     from mlem.experiments.faces import FacesParams
@@ -121,7 +119,7 @@ def _joined(params: FacesParams, networks: Ladder, effects: Effects, groups: Seq
     return Measured(
         process=params.process,
         hashes=tuple(level.sha256 for level in levels),
-        device=device_name(),
+        device=in_words(next(levels[0].denoiser.parameters()).device),
         pieces=tuple(run.piece for run in by_group[0]),
         evaluations=np.mean([[run.evaluations for run in runs] for runs in by_group], axis=0),
         squared=np.concatenate([np.stack([run.squared for run in runs], axis=1) for runs in by_group]),
@@ -141,17 +139,6 @@ def _mean_loss(level: NetworkLevel) -> tuple[float, float]:
         return math.nan, math.nan
     losses = np.array(level.training.held_out)
     return float(losses[:, 1].mean()), float(np.sqrt(np.square(losses[:, 2]).sum()) / len(losses))
-
-
-def device_name() -> str:
-    """The processor that seconds were measured on, and its threads."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    model = platform.processor() or platform.machine()
-    if (info := Path("/proc/cpuinfo")).is_file():
-        lines = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        model = lines[0] if lines else model
-    return f"{model}, {torch.get_num_threads()} threads"
 
 
 def _name(params: FacesParams) -> str:

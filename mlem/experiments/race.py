@@ -354,7 +354,7 @@ def _playback(
         axes=sde.axes,
         paths=shown,
         raster={"em": _binned(em_calls), "mlem": _binned(own)},
-        bills={"em": _filling(em_calls * costs[plan.em.level - 1 :]), "mlem": _filling(calls * costs)},
+        bills={"em": filling(em_calls * costs[plan.em.level - 1 :], FRAMES), "mlem": filling(calls * costs, FRAMES)},
     )
 
 
@@ -366,10 +366,10 @@ def _binned(calls: Float[np.ndarray, "rows levels"]) -> Float[np.ndarray, "bins 
     return (total[edges[1:]] - total[edges[:-1]]) / np.diff(edges)[:, None]
 
 
-def _filling(cost: Float[np.ndarray, "rows levels"]) -> Float[np.ndarray, "frames levels"]:
-    """What has been paid at each frame. A step is paid for when it begins."""
+def filling(cost: Float[np.ndarray, "rows levels"], frames: int) -> Float[np.ndarray, "{frames}+1 levels"]:
+    """What has been paid at each of ``frames`` equal frames, from 0. A step is paid for when it begins."""
     total = np.concatenate([np.zeros((1, cost.shape[1])), cost.cumsum(0)])
-    return total[np.ceil(np.linspace(0, len(cost), FRAMES + 1)).astype(int)]
+    return total[np.ceil(np.linspace(0, len(cost), frames + 1)).astype(int)]
 
 
 EXPERIMENT = Experiment("race", "EM and ML-EM to the same accuracy on the same noise: who pays less?", RaceParams, run)

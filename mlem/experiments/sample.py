@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,17 +18,18 @@ from mlem.brownian import BrownianPath
 from mlem.errors import Estimate, rmse, squared_errors
 from mlem.experiments import fields
 from mlem.experiments.experiment import Experiment
-from mlem.experiments.faces import FacesParams
+from mlem.experiments.faces import FacesParams, precision
 from mlem.experiments.faces_store import load
 from mlem.experiments.params import Params, choice, integer, number
 from mlem.experiments.result import Result, Row, unexported
 from mlem.firing import calls_of_first_path
+from mlem.hierarchy import Hierarchy
 from mlem.images.data import to_bytes
 from mlem.images.ladders import LADDERS, ladder, own
 from mlem.images.pilot import Effects, along_time, measure_effects, power_law_at
-from mlem.images.process import PRECISIONS, PROCESSES, levels_of
+from mlem.images.process import PROCESSES, levels_of
 from mlem.images.sweep import PAPER_GAMMA
-from mlem.march import Report, Solution
+from mlem.march import Report, Solution, stretch
 from mlem.solvers import euler_maruyama, multilevel_euler_maruyama
 
 GRID = 768
@@ -39,6 +41,9 @@ FRAMES = 32
 
 METHODS = ("mlem", "em", "reference")
 """In the order in which they are computed: the quickest first."""
+
+_pilots = dict[tuple[tuple[str, ...], str, str], Effects]()
+"""By the hashes of a ladder's weights, process and precision: few, and small."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +74,7 @@ class SampleParams(Params):
         48, low=16, high=GRID // 2, offered=STEPS, label="EM's steps", help="Each evaluates the largest network."
     )
     pictures: int = integer(8, low=1, high=32, offered=(4, 8), label="Pictures", help="Each has noise of its own.")
-    precision: str = choice(
-        "bfloat16", choices=PRECISIONS, label="Precision", help="In which the larger networks compute; states stay in single."
-    )
+    precision: str = precision()
     seed: int = fields.seed("Of the pictures, the noise on the way and the calls.")
     ladder: str = choice(
         "shipped",
@@ -167,7 +170,10 @@ class SampleResult(Result):
 
 def run(params: SampleParams, report: Report | None = None) -> SampleResult:
     """Draws by all three and judges them."""
-    return judge({method: draw(params, method, report) for method in METHODS})
+    ends = np.linspace(0.0, 1.0, len(METHODS) + 1).tolist()
+    return judge(
+        {method: draw(params, method, stretch(report, *part)) for method, part in zip(METHODS, pairwise(ends), strict=True)}
+    )
 
 
 def draw(params: SampleParams, method: str, report: Report | None = None) -> Drawn:
@@ -181,7 +187,7 @@ def draw(params: SampleParams, method: str, report: Report | None = None) -> Dra
     calls = np.zeros((steps, len(levels)))
     calls[:, -1] = 1.0
     if method == "mlem":
-        p = probabilities(params, levels.costs)
+        p = probabilities(params, levels.costs, stretch(report, 0.0, 0.0))  # a pilot is no part of the drawing
         solve = partial(multilevel_euler_maruyama, sde, levels, p, firing=params.firing, draws="shared", seed=params.seed)
         calls = planned_calls(params, p)
     initial = sde.initial(params.pictures, params.seed, dtype=torch.float32)
@@ -189,28 +195,35 @@ def draw(params: SampleParams, method: str, report: Report | None = None) -> Dra
     assert done.states is not None
     place = {n: i for i, n in enumerate(done.saved)}
     frames = to_bytes(done.states[[place[n] for n in shown]]).permute(0, 1, 3, 4, 2).numpy()
-    own = method == "mlem"
     return Drawn(
         method=method,
         steps=steps,
         frames=frames,
         final=done.final,
         calls=calls,
-        evaluations=tuple(done.evaluations.tolist()) if own else (0.0,) * (len(levels) - 1) + (float(steps),),
-        expected=tuple(done.ledger.expected.tolist()) if own else (0.0,) * (len(levels) - 1) + (float(steps),),
-        z=tuple(done.ledger.z.tolist()) if own else (0.0,) * len(levels),
+        evaluations=_of_all(levels, done.evaluations),
+        expected=_of_all(levels, done.ledger.expected),
+        z=_of_all(levels, done.ledger.z),
         cost=done.cost,
         seconds=done.seconds / params.pictures,
     )
 
 
-def probabilities(params: SampleParams, costs: Float[np.ndarray, " levels"]) -> Float[Tensor, "steps levels"]:
-    """p_k(t_n) from the pilot for even calls; for coins the paper's rule with its γ, the same at all times."""
+def _of_all(levels: Hierarchy, found: Float[np.ndarray, " used"]) -> tuple[float, ...]:
+    """By level; EM knows of the largest network only."""
+    return (0.0,) * (len(levels) - len(found)) + tuple(found.tolist())
+
+
+def probabilities(
+    params: SampleParams, costs: Float[np.ndarray, " levels"], report: Report | None = None
+) -> Float[Tensor, "steps levels"]:
+    """p_k(t_n) from the pilot for even calls; for coins the paper's rule with its γ, the same at all times. ``report`` is told
+    of a pilot that has to be run, and may raise to cancel it."""
     if params.firing == "bernoulli":
         most = params.steps * float(costs[-1])
         p = power_law_at(costs, PAPER_GAMMA, steps=params.steps, cost=min(params.budget, 0.999 * most))
         return p.expand(params.steps, -1)
-    return along_time(effects(params), costs, steps=params.steps, cost=params.budget, firing=params.firing)
+    return along_time(effects(params, report), costs, steps=params.steps, cost=params.budget, firing=params.firing)
 
 
 def planned_calls(params: SampleParams, p: Float[Tensor, "steps levels"]) -> Float[np.ndarray, "steps levels"]:
@@ -218,14 +231,15 @@ def planned_calls(params: SampleParams, p: Float[Tensor, "steps levels"]) -> Flo
     return calls_of_first_path(params.firing, p.unsqueeze(-1), steps=params.steps, fine=GRID, seed=params.seed).numpy()
 
 
-def effects(params: SampleParams) -> Effects:
-    """The pilot of the stored measurement, or one made now."""
-    measured = load(FacesParams(process=params.process)) if params.ladder == "shipped" else None
-    return (
-        measured.effects
-        if measured
-        else measure_effects(levels_of(ladder(params.ladder), params.process, precision=params.precision))
-    )
+def effects(params: SampleParams, report: Report | None = None) -> Effects:
+    """The pilot of the stored measurement, or one that is run now and kept."""
+    if params.ladder == "shipped" and (measured := load(FacesParams(process=params.process))):
+        return measured.effects
+    networks = ladder(params.ladder)
+    key = (tuple(level.sha256 for level in networks.levels), params.process, params.precision)
+    if key not in _pilots:
+        _pilots[key] = measure_effects(levels_of(networks, params.process, precision=params.precision), report=report)
+    return _pilots[key]
 
 
 def judge(drawn: dict[str, Drawn]) -> SampleResult:

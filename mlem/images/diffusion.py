@@ -13,7 +13,6 @@ from typing import TypeAlias
 from torch import Tensor
 
 from mlem.checks import check_number
-from mlem.diffusion import VariancePreserving
 from mlem.sde import Drift, no_noise
 
 Denoise: TypeAlias = Callable[[Tensor, float], Tensor]
@@ -67,11 +66,6 @@ class Schedule:
         grown = (1.0 + sigma * sigma).log() if isinstance(sigma, Tensor) else math.log1p(sigma * sigma)
         root = (self.beta_low**2 + 2.0 * slope * grown) ** 0.5
         return TIMESTEPS * 2.0 * grown / (self.beta_low + root)
-
-    @property
-    def forward(self) -> VariancePreserving:
-        """The diffusion in DDPM's time τ."""
-        return VariancePreserving(self.beta_low, self.beta_high)
 
     def drift(self, denoise: Denoise, *, ode: bool) -> Drift:
         """The reverse drift b [½y + g·score], score = (α D(y) − y)/s²: g = 1 for the SDE, ½ for the probability-flow ODE."""

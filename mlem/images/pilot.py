@@ -20,14 +20,15 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from mlem.brownian import BrownianPath
+from mlem.checks import check_choice
 from mlem.hierarchy import Hierarchy
 from mlem.images.process import RESOLUTION
-from mlem.march import Report
+from mlem.march import Report, stretch
 from mlem.probabilities import call_prices, water_filling
 from mlem.sde import SDE, Drift
 from mlem.solvers import euler_maruyama, step
 
-ORDERS = {"bernoulli": 1, "nested": 1, "systematic": 3}
+ORDERS = {"bernoulli": 1, "systematic": 3}
 """r by firing: even calls see smooth corrections."""
 
 _TIMES = 12
@@ -49,30 +50,39 @@ class Effects:
 @torch.no_grad()
 def measure_effects(levels: Hierarchy, *, report: Report | None = None) -> Effects:
     """Effects of all corrections along paths of the finest level. What a kick becomes is followed with the second finest, which
-    costs a fraction and knows as well what a picture looks like."""
+    costs a fraction and knows as well what a picture looks like. ``report`` is told the fraction done after each step."""
     sde, steps = levels.sde, RESOLUTION
     path = BrownianPath(_PICTURES, sde.shape, steps, sde.horizon, _PILOT_SEED, dtype=torch.float32)
     initial = sde.initial(_PICTURES, _PILOT_SEED, dtype=torch.float32)
     at = [int((m + 0.5) * steps / _TIMES) for m in range(_TIMES)]
-    run = euler_maruyama(sde, levels[-1], steps=steps, path=path, initial=initial, save=at)
+    ends = np.cumsum([0, steps, *(steps - n for n in at)]) / (steps + sum(steps - n for n in at))  # of what is done
+    run = euler_maruyama(
+        sde, levels[-1], steps=steps, path=path, initial=initial, save=at, report=stretch(report, 0.0, float(ends[1]))
+    )
     assert run.states is not None
     follow = levels[max(0, len(levels) - 2)].drift
     variance, effect = [], []
-    for m, (n, y) in enumerate(zip(at, run.states, strict=True)):
+    for m, (n, y) in enumerate(zip(at, run.states, strict=True), start=1):
         drifts = torch.stack([level.drift(y, n * sde.horizon / steps) for level in levels])
         corrections = torch.cat([drifts[:1], drifts.diff(dim=0)])
         variance.append(corrections.square().flatten(1).mean(1).double().numpy())
         scale = _KICK / corrections.square().flatten(1).mean(1).sqrt().clamp(min=_LEAST)
         kicked = y + corrections * scale.view(-1, 1, 1, 1, 1)
-        ends = _follow(sde, follow, torch.cat([y.unsqueeze(0), kicked]), path, n)
-        moved = (ends[1:] - ends[0]).square().flatten(1).mean(1) / scale.square()
-        effect.append(moved.double().numpy())
-        if report:
-            report((m + 1) / _TIMES)
+        told = stretch(report, float(ends[m]), float(ends[m + 1]))
+        moved = _follow(sde, follow, torch.cat([y.unsqueeze(0), kicked]), path, n, told)
+        change = (moved[1:] - moved[0]).square().flatten(1).mean(1) / scale.square()
+        effect.append(change.double().numpy())
     return Effects(np.array(at) * sde.horizon / steps, np.stack(variance), np.stack(effect))
 
 
-def _follow(sde: SDE, drift: Drift, copies: Float[Tensor, "copies batch *shape"], path: BrownianPath, start: int) -> Tensor:
+def _follow(
+    sde: SDE,
+    drift: Drift,
+    copies: Float[Tensor, "copies batch *shape"],
+    path: BrownianPath,
+    start: int,
+    report: Report | None,
+) -> Tensor:
     """Where copies of the paths, all with the same noise, end when they go on from step ``start``."""
     count, h = len(copies), sde.horizon / path.steps
     y = copies.flatten(0, 1)
@@ -80,6 +90,8 @@ def _follow(sde: SDE, drift: Drift, copies: Float[Tensor, "copies batch *shape"]
     for n, dW in enumerate(noise):
         if n >= start:
             y = step(y, drift(y, n * h), h, sde.noise(n * h), dW if sde.is_ode else dW.repeat(count, 1, 1, 1))
+            if report:
+                report((n + 1 - start) / (path.steps - start))
     return y.view(copies.shape)
 
 
@@ -90,20 +102,19 @@ def along_time(
     steps: int,
     cost: float,
     firing: str,
-    order: int | None = None,
 ) -> Float[Tensor, "steps levels"]:
     """p_k(t_n) for ``steps`` steps at an expected price of at most ``cost`` per path, in the unit of ``costs``.
 
-    p ∝ (effect/price)^(1/(r + 1)), clamped at 1, with r as ``ORDERS`` has it for the firing, or ``order``. A call of level k
-    is priced at c_k + c_{k−1}, which counts twice what two neighbouring calls share: what is paid in the end is less.
-    Raises ValueError for a cost that is not positive.
+    p ∝ (effect/price)^(1/(r + 1)), clamped at 1, with r as ``ORDERS`` has it for the firing. A call of level k is priced at
+    c_k + c_{k−1}, which counts twice what two neighbouring calls share: what is paid in the end is less. Raises ValueError for
+    a cost that is not positive, and for another firing.
     """
-    levels = len(costs)
+    order, levels = ORDERS[check_choice("firing", firing, tuple(ORDERS))], len(costs)
     t = np.arange(steps) / steps
     logs = np.log(np.maximum(effects.effect[:, :levels], _LEAST))
     effect = np.exp(np.stack([np.interp(t, effects.times, column) for column in logs.T], axis=1))
     price = np.tile(call_prices(costs, firing), (steps, 1))
-    p = water_filling(effect.ravel(), price.ravel(), cost=cost, order=order or ORDERS[firing])
+    p = water_filling(effect.ravel(), price.ravel(), cost=cost, order=order)
     return torch.from_numpy(p.reshape(steps, levels))
 
 

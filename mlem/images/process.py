@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mlem.hierarchy import Hierarchy, Level
 from mlem.images.checkpoint import Ladder, NetworkLevel
-from mlem.images.diffusion import Denoise, alpha_of
+from mlem.images.diffusion import Denoise
 from mlem.sde import SDE
 
 PROCESSES = {"sde": "SDE: noise on the way", "ode": "ODE: no noise on the way"}
@@ -43,11 +43,6 @@ def levels_of(ladder: Ladder, process: str = "sde", *, precision: str = "float32
         resolution=RESOLUTION,
     )
     return Hierarchy(levels, sde=sde)
-
-
-def clean(y: Tensor, sigma: float) -> Tensor:
-    """What a picture with the little noise σ left in it is shown as: y/α."""
-    return y / alpha_of(sigma)
 
 
 def denoise_of(level: NetworkLevel, precision: str = "float32") -> Denoise:

@@ -8,7 +8,7 @@ from mlem.errors import Estimate
 from mlem.experiments.diagnostics import DiagnosticsResult
 from mlem.ui.chart import ink, level_ink
 from mlem.ui.figure import Figure
-from mlem.ui.figures import log_ticks
+from mlem.ui.figures import heading, log_ticks
 from mlem.ui.palette import DASHES
 from mlem.ui.words import digits
 
@@ -45,7 +45,7 @@ def by_level(result: DiagnosticsResult) -> Figure:
         showlegend=False,
         xaxis={"title": {"text": "level", "font": {"size": 14}}, "tickvals": levels, "range": [0.8, levels[-1] + 0.2]},
         yaxis={"type": "log", **log_ticks(8.0, places=5)},
-        annotations=[*notes, _heading("Straight lines, where all is well")],
+        annotations=[*notes, heading("Straight lines, where all is well")],
     )
 
 
@@ -56,8 +56,3 @@ def _fitted(letter: str, exponent: Estimate | None) -> str:
 def _end(x: float, y: float, text: str) -> dict[str, object]:
     place = {"x": x, "y": math.log10(y), "xanchor": "left", "xshift": 12}
     return {**place, "text": text, "showarrow": False, "font": {"color": ink("ink"), "size": 13}}
-
-
-def _heading(text: str) -> dict[str, object]:
-    place = {"xref": "paper", "yref": "paper", "x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom", "yshift": 6}
-    return {**place, "text": f"<b>{text}</b>", "showarrow": False, "font": {"size": 13}}

@@ -16,6 +16,7 @@ from mlem.images.pilot import Effects
 from mlem.images.process import GFLOP
 from mlem.ui.chart import ink, level_ink
 from mlem.ui.figure import Figure
+from mlem.ui.figures import heading
 from mlem.ui.palette import DASHES, MARKERS
 from mlem.ui.words import digits, estimate, level_name
 
@@ -105,7 +106,7 @@ def error_vs_cost(result: FacesResult, curves: Mapping[str, Envelope], unit: str
         showlegend=False,
         xaxis={"type": "log", "title": {"text": UNITS[unit]}, "range": x, **_ticks(x)},
         yaxis={"type": "log", "range": y, **_EQUAL_DECADES, **_ticks(y)},
-        annotations=[_heading(f"RMSE against the reference, {result.pictures} pictures"), *floors, *_names(ends, y)],
+        annotations=[heading(f"RMSE against the reference, {result.pictures} pictures"), *floors, *_names(ends, y)],
     )
 
 
@@ -185,7 +186,7 @@ def savings(result: FacesResult, unit: str) -> Figure:
             {"type": "line", "x0": 0, "x1": 1, "xref": "paper", "y0": 1, "y1": 1, "line": {"color": ink("em"), "width": 1.5}},
         ],
         annotations=[
-            _heading("EM’s price over the method’s, at equal error"),
+            heading("EM’s price over the method’s, at equal error"),
             {"text": "EM is cheaper", "x": 0, "xref": "paper", "xanchor": "left", "y": 0, "yanchor": "top", **muted},
             *_names(starts, y, above=True),
         ],
@@ -232,7 +233,7 @@ def level_errors(result: FacesResult, unit: str) -> Figure:
         },
         yaxis={"type": "log", "range": y, **_ticks(y)},
         annotations=[
-            _heading(f"One evaluation, {UNITS[unit]}"),
+            heading(f"One evaluation, {UNITS[unit]}"),
             {"text": text, "x": 1, "y": 1, **_PAPER, "xanchor": "right", "yanchor": "top", "align": "right"},
         ],
     )
@@ -265,7 +266,7 @@ def held_out(result: FacesResult) -> Figure:
         showlegend=False,
         xaxis={"type": "log", "title": {"text": "GFLOP of one evaluation"}, "range": x, **_ticks(x)},
         yaxis={"rangemode": "tozero", "nticks": 6},
-        annotations=[_heading("Loss on held-out pictures, mean over noise levels")],
+        annotations=[heading("Loss on held-out pictures, mean over noise levels")],
     )
 
 
@@ -299,8 +300,8 @@ def calls_along_time(effects: Effects, p: Float[np.ndarray, "steps levels"]) -> 
         yaxis={"type": "log", "domain": upper, "range": y, **_ticks(y)},
         yaxis2={"type": "log", "domain": lower, "range": y2, **_ticks(y2)},
         annotations=[
-            _heading("What a kick of each correction at t does to the end", upper[1]),
-            _heading("Probability pₖ(t) that it is called on a step", lower[1]),
+            heading("What a kick of each correction at t does to the end", upper[1]),
+            heading("Probability pₖ(t) that it is called on a step", lower[1]),
             *ends,
         ],
     )
@@ -322,17 +323,11 @@ def _whiskers(points: Sequence[Estimate], colour: str) -> dict[str, Any]:
     return {"type": "data", "array": up, "arrayminus": down, "color": ink(colour, 0.6), "thickness": 1.5, "width": 3}
 
 
-def _log_range(values: Floats, *, right: float = 0.0, least: float = 0.0) -> list[float]:
+def _log_range(values: Floats, *, right: float = 0.0) -> list[float]:
     """In powers of ten, with some room at either end, and ``right`` decades more at the high one."""
     low, high = float(np.log10(values.min())), float(np.log10(values.max()))
-    room = max(0.06 * (high - low), (least - (high - low)) / 2, 0.05)
+    room = max(0.06 * (high - low), 0.05)
     return [low - room, high + room + right]
-
-
-def _heading(text: str, top: float = 1.0) -> dict[str, Any]:
-    """Above the panel that ends at ``top``, in the place of a title of its axis."""
-    place = {"x": 0, "y": top, **_PAPER, "xanchor": "left", "yanchor": "bottom", "yshift": 5}
-    return {"text": f"<b>{text}</b>", "font": {"size": 13}, **place}
 
 
 def _names(points: Sequence[tuple[float, float, str]], view: Sequence[float], *, above: bool = False) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 
+from mlem.experiments.race import filling
 from mlem.experiments.sample import METHODS, SampleParams, SampleResult
 from mlem.experiments.sample_store import Film
 from mlem.ui import faces_words
@@ -52,7 +53,7 @@ def scene(
         summary=faces_words.summary(params, films, result),
         pictures=rows,
         raster=solvers,
-        bills={method: _filling(own * costs[-own.shape[1] :]) for method, own in solvers.items() if costs is not None},
+        bills={method: filling(own * costs[-own.shape[1] :], FRAMES) for method, own in solvers.items() if costs is not None},
         unit="GFLOP per picture",
         verdict={method: faces_words.verdict(method, films, result) for method in METHODS},
     )
@@ -68,9 +69,3 @@ def _calls(params: SampleParams, films: Mapping[str, Film], levels: int, planned
     elif planned is not None:
         found["mlem"] = planned
     return found
-
-
-def _filling(cost: Calls) -> Float[np.ndarray, "frames levels"]:
-    """What has been paid at each frame. A step is paid for when it begins."""
-    total = np.concatenate([np.zeros((1, cost.shape[1])), cost.cumsum(0)])
-    return total[np.ceil(np.linspace(0, len(cost), FRAMES + 1)).astype(int)]

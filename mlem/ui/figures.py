@@ -62,8 +62,8 @@ def level_curves(result: HierarchyResult) -> Figure:
         yaxis={"domain": upper, "range": high},
         yaxis2={"domain": lower, "range": low, "nticks": 4},
         annotations=[
-            _heading(f"f (dotted) and its levels, t = {digits(curves.t)}", upper[1]),
-            _heading("What each level misses", lower[1]),
+            heading(f"f (dotted) and its levels, t = {digits(curves.t)}", upper[1]),
+            heading("What each level misses", lower[1]),
             *_line_ends(ends, high, panel * (upper[1] - upper[0]), "y"),
             *_line_ends(missed[:_STRIP_LABELS], low, panel * (lower[1] - lower[0]), "y2"),
         ],
@@ -82,7 +82,7 @@ def cost_of_accuracy(result: HierarchyResult, asked: float) -> Figure:
 
     figure = Figure()
     _add_levels(figure, levels, cost, "middle left" if side > 0 else "middle right")
-    notes = [_heading("Cost of one evaluation, × f<sup>1</sup>", 1.0)]
+    notes = [heading("Cost of one evaluation, × f<sup>1</sup>", 1.0)]
     notes += [_series_name("path error", path[0], cost[0], -side), _series_name("drift error", drift[0], cost[0], side)]
     if result.gamma is not None:
         notes += [*_add_slope(figure, result.gamma.value, path, cost, -side * _BESIDE / decade), _verdict(result.gamma, asked)]
@@ -196,9 +196,9 @@ def telescope(result: CoinResult) -> Figure:
         yaxis2={"domain": middle, "range": [-1, 1], "visible": False, "fixedrange": True},
         yaxis3={"domain": lower, "nticks": 4, "range": _padded(np.concatenate([[0.0], glass.drifts, kicks.cumsum()]), 0.16)},
         annotations=[
-            _heading(f"Corrections add up to {_level(count)} = {digits(glass.drifts[-1])}", upper[1]),
-            _heading("Coins: filled is heads; p<sub>k</sub> in %", middle[1]),
-            _heading(f"Draw {whole(len(glass.estimates))}: heads, divided by p<sub>k</sub>", lower[1]),
+            heading(f"Corrections add up to {_level(count)} = {digits(glass.drifts[-1])}", upper[1]),
+            heading("Coins: filled is heads; p<sub>k</sub> in %", middle[1]),
+            heading(f"Draw {whole(len(glass.estimates))}: heads, divided by p<sub>k</sub>", lower[1]),
         ],
     )
 
@@ -259,7 +259,7 @@ def running_mean(result: CoinResult) -> Figure:
         marker={"symbol": MARKERS["mlem"], "size": 9},
         hovertemplate="mean of %{x:,} draws: %{y:.3r}<extra></extra>",
     )
-    notes = [_heading("The mean of the draws so far", 1.0), *_add_calls(figure, result)]
+    notes = [heading("The mean of the draws so far", 1.0), *_add_calls(figure, result)]
     if draws > 1:
         notes.append(_corner("shaded: 95 % of such means", ink("mlem_text"), 0))
     ends = [(float(glass.running[-1]), "mean", ink("mlem_text")), (exact, _level(count), ink("reference"))]
@@ -319,8 +319,8 @@ def shares(result: CoinResult) -> Figure:
             {"type": "line", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "yref": "paper", "line": {"color": ink("muted"), "width": 1}}
         ],
         annotations=[
-            {**_heading("share of the cost", 1.0), "x": 0.25, "xanchor": "center"},
-            {**_heading("share of the variance", 1.0), "x": 0.75, "xanchor": "center"},
+            {**heading("share of the cost", 1.0), "x": 0.25, "xanchor": "center"},
+            {**heading("share of the variance", 1.0), "x": 0.75, "xanchor": "center"},
         ],
     )
 
@@ -364,7 +364,7 @@ def _bar_numbers(texts: list[str], count: int) -> dict[str, Any]:
     return {"text": texts, "textposition": "outside", "cliponaxis": False, "textangle": 0}
 
 
-def _heading(text: str, top: float) -> dict[str, Any]:
+def heading(text: str, top: float = 1.0) -> dict[str, Any]:
     """Above the panel that ends at ``top``, in the place of a title of its axis."""
     place = {"x": 0, "y": top, **_PAPER, "xanchor": "left", "yanchor": "bottom", "yshift": 5}
     return {"text": f"<b>{text}</b>", "font": {"size": 13}, **place}

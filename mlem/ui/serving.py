@@ -65,8 +65,8 @@ class Server:
 
 
 @contextmanager
-def serving(port: int | None = None) -> Iterator[Server]:
-    """The server that runs on ``port``, or one that is started for this purpose and ended with it.
+def serving(port: int | None = None, *, script: Path = _APP) -> Iterator[Server]:
+    """The server that runs on ``port``, or one of ``script`` that is started for this purpose and ended with it.
 
     Raises ValueError where nothing answers.
     """
@@ -75,10 +75,10 @@ def serving(port: int | None = None) -> Iterator[Server]:
             raise ValueError(f"port takes that of a running server, got {port}: nothing answers at {HOST}:{port}")
         yield Server(port)
         return
-    if not _APP.exists():
-        raise ValueError(f"there is no app at {_APP}: run this in a checkout, or give the port of a running server")
+    if not script.exists():
+        raise ValueError(f"there is no app at {script}: run this in a checkout, or give the port of a running server")
     port = _free_port()
-    command = [sys.executable, "-m", "streamlit", "run", _APP.name, f"--server.address={HOST}", f"--server.port={port}"]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), f"--server.address={HOST}", f"--server.port={port}"]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [*command, "--server.headless=true"], cwd=_APP.parent, stdin=subprocess.DEVNULL, stdout=log, stderr=log

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from mlem.ui.serving import HOST
+from mlem.ui.serving import serving as started
 
 ROOT = Path(__file__).parents[2]
 WAIT = 30_000  # ms, at most
@@ -26,25 +23,8 @@ expect.set_options(timeout=WAIT)
 @contextmanager
 def serving(script: str | Path) -> Iterator[str]:
     """The address of a Streamlit server of ``script``, started from the repository's root."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.headless=true", f"--server.port={port}"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # a script elsewhere finds the library too
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"{address}/_stcore/health").close()
-                break
-            except (urllib.error.URLError, ConnectionError):
-                assert process.poll() is None, "the server did not start"
-                time.sleep(0.1)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
+    with started(script=ROOT / script) as server:
+        yield f"http://{HOST}:{server.port}"
 
 
 @pytest.fixture(scope="session")
