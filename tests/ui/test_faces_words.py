@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from mlem.experiments.faces import FacesResult, Saving
 from mlem.experiments.sample import SampleParams, SampleResult
 from mlem.experiments.sample_store import judged
 from mlem.ui import faces_words
+from mlem.ui.words import digits
 from tests.made_faces import FLOPS, made_effects, made_films, made_measured
 
 FEW = SampleParams(pictures=3)
@@ -110,6 +112,24 @@ def test_the_usual_samplers_are_named_for_the_ode_alone(result: FacesResult) -> 
     assert faces_words.samplers(result, "flops") == ""
     said = faces_words.samplers(faces.judge(made_measured("ode")), "flops")
     assert all(name in said for name in ("DDIM", "Heun", "DPM-Solver++(2M)"))
+
+
+def test_where_a_usual_sampler_beats_ml_em_is_said_plainly() -> None:
+    result = faces.judge(made_measured("ode"))
+    ours = result.methods["mlem"].savings
+
+    def said(ratios: Sequence[float | None]) -> str:
+        """Of Heun's method, with these savings."""
+        estimates = [None if r is None else Estimate(r, r, r) for r in ratios]
+        heun = replace(
+            result.methods["heun"],
+            savings=tuple(replace(one, flops=e) for one, e in zip(ours, estimates, strict=True)),
+        )
+        return faces_words.samplers(replace(result, methods={**result.methods, "heun": heun}), "flops")
+
+    first, second = (digits(one.target) for one in ours[:2])
+    assert f"**Heun beats ML-EM** at RMSE {first} to {second}." in said([99.0, 99.0, *[None] * (len(ours) - 2)])
+    assert "Heun beats" not in said([0.5 * one.flops.value if one.flops else None for one in ours])
 
 
 def test_gamma_is_placed_beside_the_kink(result: FacesResult) -> None:
