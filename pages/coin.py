@@ -10,7 +10,7 @@ from mlem.ui import figures, page
 from mlem.ui.boot import through_app
 from mlem.ui.chart import chart
 from mlem.ui.state import control, keep_params, read_params
-from mlem.ui.words import level_name
+from mlem.words import level_name
 
 NAME = "coin"
 MOST = int(CoinParams.specs()["draws"].high)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlem.experiments.coin import RULES, CoinLevel, CoinParams, CoinResult
 from mlem.ui.palette import levels
-from mlem.ui.words import digits, level_name, whole
+from mlem.words import digits, level_name, whole
 
 WEIGHTS = (
     "The same sum, sorted by levels: $f^k$ has the weight $w_k = B_k/p_k - B_{k+1}/p_{k+1}$, where $B_k$ is 1 for heads and 0 "

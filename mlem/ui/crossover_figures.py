@@ -12,7 +12,7 @@ from mlem.experiments.steps import StepsResult
 from mlem.ui.chart import ink, level_ink
 from mlem.ui.figure import Figure
 from mlem.ui.palette import DASHES, MARKERS
-from mlem.ui.words import digits, estimate, level_name
+from mlem.words import digits, estimate, level_name
 
 _NAMES = {"em": "EM", "mlem": "ML-EM"}
 _MARGIN = {"l": 58, "r": 96, "t": 36, "b": 56}

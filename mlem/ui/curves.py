@@ -17,8 +17,8 @@ from mlem.experiments.store import swept
 from mlem.planning import ErrorModel
 from mlem.sweeps import Part
 from mlem.synthetic import GAMMA_HIGH, GAMMA_LOW
-from mlem.ui.words import digits, estimate, level_name, times
 from mlem.ui.workprecision import GAMMA_STEP
+from mlem.words import digits, estimate, level_name, times
 
 
 def joined(parts: Sequence[Part], error: str = "strong") -> Part | None:

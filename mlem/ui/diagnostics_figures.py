@@ -10,7 +10,7 @@ from mlem.ui.chart import ink, level_ink
 from mlem.ui.figure import Figure
 from mlem.ui.figures import heading, log_ticks
 from mlem.ui.palette import DASHES
-from mlem.ui.words import digits
+from mlem.words import digits
 
 HEIGHT = 300  # CSS pixels
 

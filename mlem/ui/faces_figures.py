@@ -18,7 +18,7 @@ from mlem.ui.chart import ink, level_ink
 from mlem.ui.figure import Figure
 from mlem.ui.figures import heading
 from mlem.ui.palette import DASHES, MARKERS
-from mlem.ui.words import digits, estimate, level_name
+from mlem.words import digits, estimate, level_name
 
 HEIGHT = 470  # CSS pixels
 

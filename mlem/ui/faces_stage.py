@@ -12,7 +12,7 @@ from mlem.experiments.sample import METHODS, SampleParams, SampleResult
 from mlem.experiments.sample_store import Film
 from mlem.ui import faces_words
 from mlem.ui.stage import Pictures, Scene
-from mlem.ui.words import digits
+from mlem.words import digits
 
 FRAMES = 96
 """Of the clock: three from each frame of the pictures to the next."""

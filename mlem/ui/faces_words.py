@@ -15,7 +15,7 @@ from mlem.experiments.sample import GRID, SampleParams, SampleResult
 from mlem.experiments.sample_store import Film
 from mlem.images.checkpoint import SHIPPED
 from mlem.images.pilot import Effects
-from mlem.ui.words import digits, estimate, level_name, times, whole
+from mlem.words import digits, estimate, level_name, times, whole
 
 LICENCE = "Trained on CelebA, which is for **non-commercial research only**; so are these networks and what they draw."
 UNMEASURED = "What an error costs is measured for the shipped networks, by `python -m mlem store-faces`; it takes a while."

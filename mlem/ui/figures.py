@@ -15,7 +15,7 @@ from mlem.experiments.hierarchy import HierarchyResult, MeasuredLevel
 from mlem.ui.chart import ink, level_ink
 from mlem.ui.figure import Figure
 from mlem.ui.palette import DASHES, MARKERS
-from mlem.ui.words import digits, estimate, whole
+from mlem.words import digits, estimate, whole
 
 HEIGHT = 470  # CSS pixels
 SHARES_HEIGHT, SHARES_ROW = 84, 34  # CSS pixels: without levels, and of each

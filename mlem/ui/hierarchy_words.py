@@ -8,7 +8,7 @@ import mlem
 from mlem.experiments.diagnostics import DiagnosticsResult
 from mlem.experiments.hierarchy import HierarchyParams, HierarchyResult
 from mlem.experiments.result import Row
-from mlem.ui.words import digits, estimate, level_name, whole
+from mlem.words import digits, estimate, level_name, whole
 
 _CLOSE = 0.15  # difference of exponents that is not worth a word
 

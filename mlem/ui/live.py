@@ -18,7 +18,7 @@ from mlem.experiments.store import load, steps, swept
 from mlem.jobs import Factory, Pool, Snapshot
 from mlem.sweeps import Part
 from mlem.ui.state import kept_params
-from mlem.ui.words import digits
+from mlem.words import digits
 
 T = TypeVar("T")
 

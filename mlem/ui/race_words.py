@@ -7,7 +7,7 @@ import math
 from mlem.experiments.fields import FIRINGS
 from mlem.experiments.plans import SPECTRAL
 from mlem.experiments.race import RaceParams, RaceResult
-from mlem.ui.words import digits, estimate, level_name, times, whole
+from mlem.words import digits, estimate, level_name, times, whole
 
 
 def lead(params: RaceParams, result: RaceResult) -> str:

@@ -17,7 +17,7 @@ from mlem.checks import check_integer, check_positive
 from mlem.images.sheet import Sheet
 from mlem.ui.palette import DARK, LIGHT, MOST_LEVELS, Palette, levels, text_on
 from mlem.ui.payload import pack
-from mlem.ui.words import level_name
+from mlem.words import level_name
 
 MAGIC = 0x4D4C4502  # "MLE" and the version of the format, 2
 METHODS = ("reference", "em", "mlem")

@@ -9,7 +9,7 @@ from mlem.experiments.fields import KINDS
 from mlem.experiments.hierarchy import HierarchyParams, run
 from mlem.problems import names
 from mlem.ui.hierarchy_words import diagnosis, diagnostics_alt
-from mlem.ui.words import digits
+from mlem.words import digits
 from tests.app.conftest import Visit
 from tests.app.pages import alternatives, link, prose
 

@@ -8,7 +8,7 @@ import pytest
 from mlem.experiments.coin import CoinParams, CoinResult, run
 from mlem.ui import coin_words as words
 from mlem.ui.palette import levels
-from mlem.ui.words import digits
+from mlem.words import digits
 
 OU = "ornstein-uhlenbeck"
 

@@ -14,7 +14,7 @@ from mlem.experiments.faces import FacesResult, Saving
 from mlem.experiments.sample import SampleParams, SampleResult
 from mlem.experiments.sample_store import judged
 from mlem.ui import faces_words
-from mlem.ui.words import digits
+from mlem.words import digits
 from tests.made_faces import FLOPS, made_effects, made_films, made_measured
 
 FEW = SampleParams(pictures=3)

@@ -18,7 +18,7 @@ from mlem.experiments.coin import run as run_coin
 from mlem.experiments.hierarchy import Curves, HierarchyResult, MeasuredLevel
 from mlem.ui import figures
 from mlem.ui.chart import ink, level_ink, payload
-from mlem.ui.words import digits
+from mlem.words import digits
 
 
 def ladder(count: int = 4, gamma: float = 2.0, drift: float = 0.5) -> HierarchyResult:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlem.errors import Estimate
-from mlem.ui.words import digits, estimate, level_name, times, whole
+from mlem.words import digits, estimate, level_name, times, whole
 
 
 @pytest.mark.parametrize(
