@@ -281,6 +281,19 @@ def test_evaluation_is_kept_with_the_state(tmp_path: Path) -> None:
     assert again.record.held_out == whole.record.held_out != ()
 
 
+def test_a_longer_training_forgets_the_evaluation_of_the_shorter_one(tmp_path: Path) -> None:
+    short = begun(dataclasses.replace(RECIPE, images=4 * 8))
+    short.run(pictures(), tmp_path / "state")
+    short.held_out = short.held_out_loss(pictures(6))
+    short.save(tmp_path / "state")
+    longer = begun(dataclasses.replace(RECIPE, images=8 * 8))
+    longer.load(tmp_path / "state")
+    assert longer.held_out == short.held_out  # until it goes on
+    longer.run(pictures(), tmp_path / "state")
+    assert longer.done
+    assert longer.held_out == []
+
+
 def test_each_level_goes_on_where_it_stood(tmp_path: Path) -> None:
     recipes = (RECIPE, dataclasses.replace(RECIPE, images=16))
     first, second = trainings(tmp_path, seed=0, device=torch.device("cpu"), recipes=recipes, size=8)
