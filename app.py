@@ -4,6 +4,7 @@ import streamlit as st
 
 from mlem.ui.boot import ICON, boot
 from mlem.ui.live import pool
+from mlem.ui.modes import modes, ways_out
 
 st.set_page_config(page_title="ML-EM Lab", page_icon=str(ICON), layout="wide", initial_sidebar_state=200)
 boot()
@@ -16,7 +17,11 @@ page = st.navigation(
         st.Page("pages/steps.py", title="Free steps", icon=":material/timeline:", url_path="steps"),
         st.Page("pages/crossover.py", title="Crossover", icon=":material/call_split:", url_path="crossover"),
         st.Page("pages/faces.py", title="Faces", icon=":material/familiar_face_and_zone:", url_path="faces"),
-    ]
+    ],
+    position="hidden" if modes().classroom else "sidebar",
 )
-with pool().hold():  # what somebody waits for goes before what somebody looks on
+body, foot = st.container(), st.container()
+with foot:
+    ways_out()
+with body, pool().hold():  # what somebody waits for goes before what somebody looks on
     page.run()

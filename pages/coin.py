@@ -48,9 +48,7 @@ picture, controls = st.columns([3, 1], gap="large")
 with controls:
     for name in ("rule", "firing", "gamma", "budget", "draws", "levels"):
         control(params, name, NAME)
-    with st.popover("More controls", icon=":material/tune:", width="stretch"):
-        for name in ("sde", "residual", "seed"):
-            control(params, name, NAME)
+    page.more_controls(params, ("sde", "residual", "seed"), NAME)
 with picture:
     with st.container(horizontal=True, gap="small"):
         full = params.draws >= MOST

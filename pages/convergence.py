@@ -87,8 +87,6 @@ with controls:
     synthetic = params.kind == "synthetic"  # others have an equation and a γ of their own
     for name in ("sde" if synthetic else "gamma", "error", "firing", "levels"):
         control(params, name, NAME)
-    with st.popover("More controls", icon=":material/tune:", width="stretch"):
-        for name in ("kind", *(["residual"] if synthetic else []), "paths", "seed"):
-            control(params, name, NAME)
+    page.more_controls(params, ("kind", *(["residual"] if synthetic else []), "paths", "seed"), NAME)
 with picture:
     live.sweep(params, draw, page=NAME)

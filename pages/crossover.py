@@ -67,7 +67,5 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     for name in ("gamma", "epsilon", "sde", "firing"):
         with st.container(width=195):
             control(params, name, NAME)
-    with st.popover("More controls", icon=":material/tune:"):
-        for name in ("levels", "residual", "paths", "seed"):
-            control(params, name, NAME)
+    page.more_controls(params, ("levels", "residual", "paths", "seed"), NAME, width="content")
 live.sweep(params.swept(), draw, page=NAME)

@@ -61,10 +61,12 @@ picture, controls = st.columns([3, 1], gap="large")
 with controls:
     for name in ("process", "steps", "budget", "firing", "em_steps", "seed"):
         control(view, name, NAME)
-    with st.popover("More controls", icon=":material/tune:", width="stretch"):
-        for name in ("pictures", "precision", *(["ladder"] if own() else [])):
-            control(view, name, NAME)
-        st.caption(faces_words.hardware(in_words(torch.device("cpu"))))
+    page.more_controls(
+        view,
+        ("pictures", "precision", *(["ladder"] if own() else [])),
+        NAME,
+        note=faces_words.hardware(in_words(torch.device("cpu"))),
+    )
 with picture:
     if missing:
         live.live(params, partial(sample_store.steps, params, missing), draw, page=NAME)

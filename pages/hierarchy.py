@@ -48,9 +48,7 @@ with controls:
     shown, more = made if params.kind == "synthetic" else ((), ())
     for name in ("gamma", "levels", "kind", *shown):
         control(params, name, NAME)
-    with st.popover("More controls", icon=":material/tune:", width="stretch"):
-        for name in (*more, "paths", "seed"):
-            control(params, name, NAME)
+    page.more_controls(params, (*more, "paths", "seed"), NAME)
 with picture:
     drifts, costs = st.columns([5, 4])
     with drifts:

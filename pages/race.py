@@ -39,9 +39,7 @@ picture, controls = st.columns([3, 1], gap="large")
 with controls:
     for name in ("sde", "gamma", "epsilon", "firing", "seed"):
         control(params, name, NAME)
-    with st.popover("More controls", icon=":material/tune:", width="stretch"):
-        for name in ("rule", "draws", "levels", "residual", "paths", "dim", "noise"):
-            control(params, name, NAME)
+    page.more_controls(params, ("rule", "draws", "levels", "residual", "paths", "dim", "noise"), NAME)
 with picture:
     shown = result.playback
     stage(

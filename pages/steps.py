@@ -48,9 +48,7 @@ picture, controls = st.columns([3, 1], gap="large")
 with controls:
     for name in ("sde", "epsilon", "firing"):
         control(params, name, NAME)
-    with st.popover("More controls", icon=":material/tune:", width="stretch"):
-        for name in ("doublings", "residual", "paths", "seed"):
-            control(params, name, NAME)
+    page.more_controls(params, ("doublings", "residual", "paths", "seed"), NAME)
 with picture:
     stored = load(params)
     if stored is not None:

@@ -25,6 +25,7 @@ from streamlit.components.v1 import declare_component
 
 from mlem.checks import check_choice, check_integer, check_number
 from mlem.ui.figure import Drawable
+from mlem.ui.modes import ZOOM, modes
 from mlem.ui.palette import LIGHT, levels, palette
 from mlem.ui.payload import pack
 
@@ -68,11 +69,11 @@ def chart(figure: Drawable, *, key: str, alt: str, height: int = HEIGHT) -> None
     Zoom and hidden series survive as long as ``figure.layout.uirevision`` stays the same (``key`` if the figure has none); a
     series is known by its name. The figure's template is replaced by the house's.
     """
-    _component(data=payload(figure, key=key, alt=alt, height=height), key=key)
+    _component(data=payload(figure, key=key, alt=alt, height=height, projector=modes().projector), key=key)
 
 
-def payload(figure: Drawable, *, key: str, alt: str, height: int) -> bytes:
-    """What the browser gets; raises ValueError for a colour that is not in the palette."""
+def payload(figure: Drawable, *, key: str, alt: str, height: int, projector: bool = False) -> bytes:
+    """What the browser gets, larger and starker for a ``projector``; raises ValueError for an unknown colour."""
     spec, seen = figure.to_plotly_json(), Counter[str]()
     for trace in spec["data"]:
         seen[name := trace.get("name", "")] += 1
@@ -85,7 +86,8 @@ def payload(figure: Drawable, *, key: str, alt: str, height: int) -> bytes:
         "alt": alt,
         "height": check_integer("height", height, low=100, high=4000),
         "plotly": library(),
-        "colours": {name: [_colour(name, theme) for theme in ("light", "dark")] for name in sorted(names)},
+        "zoom": ZOOM if projector else 1,
+        "colours": {name: [_colour(name, theme, projector) for theme in ("light", "dark")] for name in sorted(names)},
     }
     return pack(MAGIC, header, {"figure": np.frombuffer(text.encode(), np.uint8)})
 
@@ -134,7 +136,7 @@ def _versioned(folder: str) -> str:
     return f"{folder}-{crc32(content):08x}"
 
 
-def _colour(reference: str, theme: str) -> str:
+def _colour(reference: str, theme: str, stark: bool = False) -> str:
     """The colour that ``reference`` names, as #RRGGBB or rgba(…)."""
     found = _REFERENCE.fullmatch(reference)
     assert found is not None
@@ -142,7 +144,7 @@ def _colour(reference: str, theme: str) -> str:
     if name == "level" and level:
         colour = levels(int(count), theme)[int(level) - 1]
     else:
-        colour = vars(palette(theme))[check_choice("a colour", name, _NAMES)]
+        colour = vars(palette(theme, stark=stark))[check_choice("a colour", name, _NAMES)]
     if opacity is None:
         return colour
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))

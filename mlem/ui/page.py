@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -12,7 +12,8 @@ from mlem.experiments.experiment import Experiment
 from mlem.experiments.params import Params
 from mlem.experiments.result import Result, Row, to_csv, to_json
 from mlem.march import Report
-from mlem.ui.state import keep_params
+from mlem.ui import modes
+from mlem.ui.state import control, keep_params
 
 _CSS = """
 .block-container { padding: 3.2rem 2.5rem 4rem; max-width: 88rem; }
@@ -28,12 +29,15 @@ h1 { font-size: 2rem !important; letter-spacing: -0.015em; padding-bottom: 0 !im
 def head(question: str, lead: str) -> None:
     """The page's question and the sentence under it."""
     st.html(f"<style>{_CSS}</style>")
+    modes.enlarge()
     st.title(question, anchor=False)
     st.markdown(lead)
 
 
 def presets(offered: Mapping[str, Params], current: Params, page: str) -> None:
-    """A button for each preset; the one that is shown stands out. A preset becomes the link in the address bar."""
+    """A button for each preset; the one that is shown stands out. A preset becomes the link. None in class."""
+    if modes.modes().classroom:
+        return
     with st.container(horizontal=True, gap="small"):
         for title, params in offered.items():
             st.button(
@@ -43,6 +47,20 @@ def presets(offered: Mapping[str, Params], current: Params, page: str) -> None:
                 on_click=keep_params,
                 args=(params, page),
             )
+
+
+def more_controls(
+    params: Params, names: Sequence[str], page: str, *, note: str = "", width: Literal["stretch", "content"] = "stretch"
+) -> None:
+    """The controls ``names``, folded away, with a ``note`` under them. None in class, nor where the link hides them all."""
+    on = modes.modes()
+    if on.classroom or all(on.hides(name) for name in names):
+        return
+    with st.popover("More controls", icon=":material/tune:", width=width):
+        for name in names:
+            control(params, name, page)
+        if note:
+            st.caption(note)
 
 
 def notices(messages: Sequence[str]) -> None:
@@ -76,7 +94,9 @@ def fold(title: str, icon: str, key: str, draw: Callable[[], None]) -> None:
 
 
 def take_along(chosen: Experiment, params: Params, result: Result) -> None:
-    """The same result as link, command, snippet and data."""
+    """The same result as link, command, snippet and data. None in class."""
+    if modes.modes().classroom:
+        return
     title = "Take it with you: link, command, Python, data"
     fold(title, ":material/ios_share:", f"{chosen.name}.take_along", lambda: _ways_out(chosen, params, result))
 

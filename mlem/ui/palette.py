@@ -6,7 +6,7 @@ ordinal: the dearer the network, the more ink (darker on light ground, lighter o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -71,9 +71,38 @@ DARK = Palette(
 )
 
 
-def palette(theme_type: str | None) -> Palette:
-    """The palette of "light" or "dark"; light where the theme is not known (None)."""
-    return DARK if check_choice("theme_type", theme_type, ("light", "dark", None)) == "dark" else LIGHT
+LIGHT_STARK = replace(
+    LIGHT,
+    em="#B04D00",
+    mlem="#00568A",
+    theory="#4A4A4A",
+    em_text="#8A3C00",
+    mlem_text="#004A75",
+    theory_text="#404040",
+    ink="#000000",
+    muted="#2E323A",
+    grid="#C2C6CD",
+)
+DARK_STARK = replace(
+    DARK,
+    em="#FFB83D",
+    mlem="#8CCBF2",
+    theory="#C8C8C8",
+    em_text="#FFC661",
+    mlem_text="#A6D6F5",
+    theory_text="#D0D0D0",
+    ink="#FFFFFF",
+    muted="#D5D9E0",
+    grid="#454C59",
+)
+"""For a projector in a lit room, which washes colours out."""
+
+
+def palette(theme_type: str | None, *, stark: bool = False) -> Palette:
+    """The palette of "light" or "dark", light where the theme is not known (None); ``stark`` for a projector."""
+    if check_choice("theme_type", theme_type, ("light", "dark", None)) == "dark":
+        return DARK_STARK if stark else DARK
+    return LIGHT_STARK if stark else LIGHT
 
 
 def levels(count: int, theme: str | None = "light") -> tuple[str, ...]:

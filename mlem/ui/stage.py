@@ -6,7 +6,7 @@ A ``Scene`` holds everything that is shown. It is sent once, as a payload, and t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from zlib import crc32
 
@@ -15,7 +15,8 @@ import streamlit as st
 
 from mlem.checks import check_integer, check_positive
 from mlem.images.sheet import Sheet
-from mlem.ui.palette import DARK, LIGHT, MOST_LEVELS, Palette, levels, text_on
+from mlem.ui.modes import modes
+from mlem.ui.palette import MOST_LEVELS, levels, palette, text_on
 from mlem.ui.payload import pack
 from mlem.words import level_name
 
@@ -74,7 +75,7 @@ class Scene:
     level_names: of the levels, cheapest first; f¹, f², … if none are given.
     clock, axes: names of the time and of the ``dim`` coordinates.
     labels: names of the methods. captions: headings of the parts "paths", "raster" and "bills".
-    projector: larger type and strokes.
+    projector: larger type and strokes, starker colours.
     """
 
     summary: str
@@ -207,14 +208,14 @@ class Scene:
             "summary": self.summary,
             "projector": self.projector,
             "height": check_integer("height", height, low=200, high=4000),
-            "themes": {"light": _colours(LIGHT, "light", self.levels), "dark": _colours(DARK, "dark", self.levels)},
+            "themes": {theme: _colours(theme, self.levels, self.projector) for theme in ("light", "dark")},
         }
         return pack(MAGIC, header, arrays)
 
 
 def stage(scene: Scene, *, key: str, height: int = HEIGHT) -> None:
     """Show ``scene``, ``height`` CSS pixels high where there is room for it (less on a narrow screen), under its transport."""
-    _component(data=scene.pack(height), key=key)
+    _component(data=replace(scene, projector=scene.projector or modes().projector).pack(height), key=key)
 
 
 def quantise(values: np.ndarray, centre: np.ndarray, step: np.ndarray) -> np.ndarray:
@@ -234,9 +235,9 @@ def _described(row: Pictures) -> dict[str, object]:
     return {"count": row.count, "about": row.about, "notes": list(row.notes), "waiting": row.waiting, "sheet": sheet}
 
 
-def _colours(colours: Palette, theme: str, count: int) -> dict[str, object]:
+def _colours(theme: str, count: int, projector: bool) -> dict[str, object]:
     ladder = levels(count, theme)
-    return {**asdict(colours), "ladder": ladder, "on_ladder": [text_on(colour) for colour in ladder]}
+    return {**asdict(palette(theme, stark=projector)), "ladder": ladder, "on_ladder": [text_on(colour) for colour in ladder]}
 
 
 def _check_keys(name: str, mapping: Mapping[str, object], takes: tuple[str, ...]) -> None:

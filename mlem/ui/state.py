@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import streamlit as st
 
 from mlem.experiments.params import Params, Spec, to_key
+from mlem.ui import along
+from mlem.ui.modes import modes
 
 P = TypeVar("P", bound=Params)
 
@@ -48,7 +50,8 @@ def keep_params(params: Params, page: str) -> None:
     st.session_state[f"{page}.params"] = params
     own = {to_key(name) for name in params.specs()}
     shown = _link()
-    link = {key: text for key, text in shown.items() if key not in own | {"v"}} | params.to_query()
+    others = {key: text for key, text in shown.items() if key not in own | {"v"}}
+    link = others | along.texts() | params.to_query()
     if link != shown:
         st.query_params.from_dict(link)
     st.session_state[f"{page}.link"] = link
@@ -69,7 +72,9 @@ def control_key(page: str, name: str) -> str:
 
 
 def control(params: Params, name: str, page: str) -> None:
-    """The widget for one parameter, as its ``Spec`` asks."""
+    """The widget for one parameter, as its ``Spec`` asks; none where the link hides it, which leaves its value as it is."""
+    if modes().hides(name):
+        return
     spec, value, key = params.specs()[name], getattr(params, name), control_key(page, name)
     if spec.kind == "choice":
         st.selectbox(spec.label, spec.choices, format_func=spec.title, key=key, help=spec.help)

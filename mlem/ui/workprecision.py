@@ -19,7 +19,8 @@ from mlem.checks import check_choice, check_integer, check_positive
 from mlem.experiments.convergence import Chance
 from mlem.frontier import UNITS, Runs, prices
 from mlem.ui.chart import component, library
-from mlem.ui.palette import DARK, LIGHT
+from mlem.ui.modes import modes
+from mlem.ui.palette import palette
 from mlem.ui.payload import pack
 
 MAGIC = 0x4D4C5702  # "MLW" and the version of the format, 2
@@ -56,7 +57,8 @@ class WorkPrecision:
     paths: how many there are; by default one for each row of squared errors.
     about: what the runs are of. The user's own view is kept as long as this stays the same.
     intervals: False leaves the resamples out, nine tenths of the payload: for runs that are still arriving.
-    projector: larger type.
+    projector: larger type, thicker lines, starker colours.
+    hidden: controls that are left out, of "gamma", "unit" and "epsilon".
     """
 
     em: Runs
@@ -73,6 +75,7 @@ class WorkPrecision:
     about: str = ""
     intervals: bool = True
     projector: bool = False
+    hidden: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if len(self.em.squared) != len(self.mlem.squared):
@@ -137,9 +140,10 @@ class WorkPrecision:
             "names": {method: list(names) for method, names in self.names.items()},
             "about": self.about,
             "projector": self.projector,
+            "hidden": list(self.hidden),
             "height": check_integer("height", height, low=300, high=4000),
             "plotly": library(),
-            "themes": {"light": asdict(LIGHT), "dark": asdict(DARK)},
+            "themes": {theme: asdict(palette(theme, stark=self.projector)) for theme in ("light", "dark")},
         }
         return pack(MAGIC, header, arrays)
 
@@ -169,7 +173,10 @@ def work_precision(
             if on_choice:
                 on_choice(talk.there)
 
-    _component(data=replace(shown, chosen=talk.sent).pack(key, height, talk.serial), key=key, on_chosen_change=told)
+    on = modes()
+    hidden = tuple(name for name in ("gamma", "unit", "epsilon") if on.hides(name))
+    shown = replace(shown, chosen=talk.sent, projector=shown.projector or on.projector, hidden=hidden)
+    _component(data=shown.pack(key, height, talk.serial), key=key, on_chosen_change=told)
 
 
 class _Talk:

@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mlem.ui.chart import HEIGHT, MAGIC, ink, level_ink, library, payload
-from mlem.ui.palette import DARK, LIGHT, levels
+from mlem.ui.palette import DARK, DARK_STARK, LIGHT, LIGHT_STARK, levels
 from tests.ui.payloads import unpack
 
 
@@ -97,3 +97,11 @@ def test_chart_sends_the_payload() -> None:
     assert not at.exception
     sent = at.get("bidi_component")[0].proto.bytes
     assert sent == payload(make_figure(), key="here", alt="Two lines part.", height=HEIGHT)
+
+
+def test_a_projector_gets_it_larger_and_starker() -> None:
+    sent = payload(make_figure(), key="here", alt="Two lines part.", height=HEIGHT, projector=True)
+    header, _ = unpack(MAGIC, sent)
+    assert header["zoom"] > 1
+    assert header["colours"]["var(--em)"] == [LIGHT_STARK.em, DARK_STARK.em]
+    assert read(make_figure())[0]["zoom"] == 1

@@ -64,3 +64,12 @@ def test_levels_refuses_other_counts(count: int) -> None:
 def test_colour_is_never_alone() -> None:
     assert MARKERS["em"] != MARKERS["mlem"]
     assert len({DASHES[method] for method in ("mlem", "reference", "theory")}) == 3
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_projector_gets_more_contrast(theme: str) -> None:
+    usual, stark = palette(theme), palette(theme, stark=True)
+    for name in ("em", "mlem", "theory", "em_text", "mlem_text", "theory_text", "muted", "grid"):
+        assert contrast(getattr(stark, name), stark.background) > contrast(getattr(usual, name), usual.background), name
+    for name in ("em", "mlem", "theory", "muted"):
+        assert contrast(getattr(stark, name), stark.background) >= 4.5, name

@@ -189,16 +189,16 @@ def two_pages() -> None:
 def test_going_back_to_another_page_finds_it_as_it_was_left() -> None:
     """Streamlit's history has the new page's first link under the old page's address, and going back leads there."""
     app = AppTest.from_function(two_pages)
-    follow(app, {"coats": "4", "class": "1"})
+    follow(app, {"coats": "4", "class": "1", "elsewhere": "1"})
     app.session_state["cut"] = True
     follow(app, {})
     arrival = link(app)
-    assert arrival == Shapes().to_query()
+    assert arrival == Shapes().to_query() | {"class": "1"}, "a mode goes along, all else does not"
     app.slider(key="cut.coats").set_value(7).run()
     app.session_state["cut"] = False
     follow(app, arrival)
     assert shown(app) == Colours(coats=4)
-    assert link(app) == Colours(coats=4).to_query(), "nothing of the other page is left in it"
+    assert link(app) == Colours(coats=4).to_query() | {"class": "1"}, "nothing of the other page is left in it"
     app.session_state["cut"] = True
     follow(app, arrival)
     assert app.slider(key="cut.coats").value == 1, "under its own address it is a link like any other"

@@ -85,15 +85,15 @@ export function workFigure({ scene, state, answers, ranges, margin, colours: c, 
 
 const exps = (values) => Array.from(values, (value) => Math.exp(value));
 
-function curveOf({ c, answers }, method) {
+function curveOf({ scene, c, answers }, method) {
   const { curve } = answers[method], there = reached(curve);
   const ring = { symbol: "circle", color: c.background, line: { color: c.em, width: 2 } }, square = { symbol: "square", color: c.mlem };
   return {
     x: exps(there.map((k) => curve.targets[k])),
     y: exps(there.map((k) => costAt(curve, 0, k))),
     mode: "lines+markers",
-    line: { color: c[method], width: 3 },
-    marker: { size: method === "em" ? 9 : 8, maxdisplayed: 9, ...(method === "em" ? ring : square) },
+    line: { color: c[method], width: scene.projector ? 5 : 3 },
+    marker: { size: (method === "em" ? 9 : 8) * (scene.projector ? 1.5 : 1), maxdisplayed: 9, ...(method === "em" ? ring : square) },
     hoverinfo: "skip",
   };
 }

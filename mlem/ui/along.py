@@ -1,0 +1,34 @@
+"""What goes along from page to page in every link: modes, a lesson and the place in it.
+
+Streamlit empties the link whenever another page is chosen. So the session remembers these few keys; where the link has one, the
+link wins, since it may have been followed or gone back to.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+KEYS = ("class", "hide", "projector", "predict", "lesson", "step", "said")
+
+_KEPT = "links.along"
+
+
+def texts() -> dict[str, str]:
+    """What goes along now, by key."""
+    kept: dict[str, str] = st.session_state.setdefault(_KEPT, {})
+    kept |= {key: st.query_params[key] for key in KEYS if key in st.query_params}
+    return {key: kept[key] for key in KEYS if kept.get(key)}
+
+
+def put(changed: dict[str, str | None]) -> None:
+    """Changes some of it, from now on and in the link; None takes a key away. Raises KeyError for another key."""
+    kept: dict[str, str] = st.session_state.setdefault(_KEPT, {})
+    for key, text in changed.items():
+        if key not in KEYS:
+            raise KeyError(f"{key!r} does not go along: {', '.join(KEYS)} do")
+        if text:
+            kept[key] = st.query_params[key] = text
+        else:
+            kept.pop(key, None)
+            if key in st.query_params:
+                del st.query_params[key]
