@@ -28,6 +28,8 @@ MAX_OPTIONS = 6
 MAX_PARAMS = 24  # that a step changes
 
 _VERSION = "1"  # of the format; the first character of the text
+_TEXTS = ("title", "audience", "page", "intro", "after", "prompt", "kind", "unit")
+_NUMBERS = ("low", "high", "answer")
 _MAX_JSON = 40_000  # bytes, which bounds what a hostile link can unfold to
 
 T = TypeVar("T")
@@ -181,6 +183,8 @@ def _lesson(content: object) -> Lesson:
 def _step(content: object) -> Step:
     given = _object(content, Step)
     params = _typed("params", given.get("params", {}), dict)
+    for text in params.values():
+        _check_words("params and hide", text)
     question = given.get("question")
     if isinstance(question, dict):
         question = _question(question)
@@ -197,10 +201,15 @@ def _question(content: object) -> Question:
 
 
 def _object(content: object, kind: type[Any]) -> dict[str, Any]:
-    given = _typed(kind.__name__.lower(), content, dict)
-    for name in given:
+    given = dict(_typed(kind.__name__.lower(), content, dict))
+    for name in list(given):
         check_choice(f"a name in a {kind.__name__.lower()}", name, tuple(f.name for f in fields(kind)))
-    return dict(given)
+        if name in _TEXTS:
+            _check_words(name, given[name])
+        elif name in _NUMBERS and not isinstance(given[name], str):  # an answer may be an option
+            _check_finite(name, given[name])
+            given[name] = float(given[name])
+    return given
 
 
 def _texts(name: str, value: object) -> tuple[str, ...]:
