@@ -9,20 +9,12 @@ from mlem.ui import coin_words as words
 from mlem.ui import figures, page
 from mlem.ui.boot import through_app
 from mlem.ui.chart import chart
+from mlem.ui.presets import PRESETS
 from mlem.ui.state import control, keep_params, read_params
 from mlem.words import level_name
 
 NAME = "coin"
 MOST = int(CoinParams.specs()["draws"].high)
-PRESETS = {
-    "Fair shares": CoinParams(),
-    "One draw": CoinParams(draws=1),
-    "The paper’s rule": CoinParams(rule="power-law"),
-    "Wrong $p_k$: too flat": CoinParams(rule="too-flat"),
-    "Wrong $p_k$: too steep": CoinParams(rule="too-steep"),
-    "Even firing": CoinParams(firing="systematic"),
-    "Easy γ = 1": CoinParams(gamma=1.0),
-}
 
 
 def throw(more: int) -> None:
@@ -41,7 +33,7 @@ params, notices = read_params(CoinParams, NAME)
 result: CoinResult = page.compute(EXPERIMENT, params)
 
 page.head(EXPERIMENT.question, words.lead(params, result))
-page.presets(PRESETS, params, NAME)
+page.presets(PRESETS[NAME], params, NAME)
 page.notices(notices)
 
 picture, controls = st.columns([3, 1], gap="large")

@@ -6,25 +6,17 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from mlem.experiments.convergence import EXPERIMENT, SEPARATING, ConvergenceParams
+from mlem.experiments.convergence import EXPERIMENT, ConvergenceParams
 from mlem.sweeps import Part
 from mlem.ui import curves, live, page
 from mlem.ui.boot import through_app
+from mlem.ui.presets import PRESETS
 from mlem.ui.state import control, keep_params, read_params
 from mlem.ui.workprecision import Chosen, WorkPrecision, work_precision
 
 through_app()
 
 NAME = "convergence"
-PRESETS = {
-    "Paper-like γ = 2.5": ConvergenceParams(),
-    "Easy γ = 1": ConvergenceParams(gamma=1.0),
-    "At the kink": ConvergenceParams(gamma=2.0),
-    "Deep γ = 4": ConvergenceParams(gamma=4.0),
-    "Even firing": ConvergenceParams(firing="systematic"),
-    "Paths that separate": SEPARATING,
-    "ML-EM loses": ConvergenceParams(sde="double-well", gamma=0.5, epsilon=0.1, levels=6),
-}
 
 params, notices = read_params(ConvergenceParams, NAME)
 page.head(
@@ -32,7 +24,7 @@ page.head(
     "Every point is a measured run. The lines are the cheapest way of each method to an error, and their slopes say what the "
     "next digit costs. Drag γ, the price of a better network: the runs stay, only their prices move.",
 )
-page.presets(PRESETS, params, NAME)
+page.presets(PRESETS[NAME], params, NAME)
 page.notices(notices)
 
 

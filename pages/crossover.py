@@ -9,18 +9,12 @@ from mlem.sweeps import Part
 from mlem.ui import crossover_figures, curves, live, page
 from mlem.ui.boot import through_app
 from mlem.ui.chart import chart
+from mlem.ui.presets import PRESETS
 from mlem.ui.state import control, read_params
 
 through_app()
 
 NAME = "crossover"
-PRESETS = {
-    "Paper-like γ = 2.5": CrossoverParams(),
-    "Easy γ = 1": CrossoverParams(gamma=1.0),
-    "At the kink": CrossoverParams(gamma=2.0),
-    "Deep γ = 4": CrossoverParams(gamma=4.0),
-    "Even firing": CrossoverParams(firing="systematic"),
-}
 
 params, notices = read_params(CrossoverParams, NAME)
 page.head(
@@ -28,7 +22,7 @@ page.head(
     "The same measured runs, priced for every γ. Three thresholds, kept apart: **break-even**, which constants decide; the "
     "**kink** at γ = 2, where ML-EM’s exponent bends; and, above it, **free steps**.",
 )
-page.presets(PRESETS, params, NAME)
+page.presets(PRESETS[NAME], params, NAME)
 page.notices(notices)
 
 

@@ -8,18 +8,10 @@ from mlem.ui import diagnostics_figures, figures, page
 from mlem.ui import hierarchy_words as words
 from mlem.ui.boot import through_app
 from mlem.ui.chart import chart
+from mlem.ui.presets import PRESETS
 from mlem.ui.state import control, read_params
 
 NAME = "hierarchy"
-PRESETS = {
-    "Paper-like γ = 2.5": HierarchyParams(),
-    "Easy γ = 1": HierarchyParams(gamma=1.0),
-    "At the kink γ = 2": HierarchyParams(gamma=2.0),
-    "Deep γ = 4": HierarchyParams(gamma=4.0),
-    "Work really done": HierarchyParams(kind="spectral", gamma=1.0),
-    "A diffusion": HierarchyParams(sde="mixture-diffusion"),
-    "The trap": HierarchyParams(sde="lorenz"),
-}
 
 
 def diagnose() -> None:
@@ -39,7 +31,7 @@ params, notices = read_params(HierarchyParams, NAME)
 result: HierarchyResult = page.compute(EXPERIMENT, params)
 
 page.head(EXPERIMENT.question, words.lead(params, result))
-page.presets(PRESETS, params, NAME)
+page.presets(PRESETS[NAME], params, NAME)
 page.notices(notices)
 
 picture, controls = st.columns([3, 1], gap="large")

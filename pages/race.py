@@ -8,18 +8,11 @@ from mlem.experiments.race import EXPERIMENT, RaceParams, RaceResult
 from mlem.planning import Unreachable
 from mlem.ui import page, race_words
 from mlem.ui.boot import through_app
+from mlem.ui.presets import PRESETS
 from mlem.ui.stage import Scene, stage
 from mlem.ui.state import control, keep_params, read_params
 
 NAME = "race"
-PRESETS = {
-    "Paper-like γ = 2.5": RaceParams(),
-    "Easy γ = 1": RaceParams(gamma=1.0),
-    "Deep γ = 4": RaceParams(gamma=4.0),
-    "Even firing": RaceParams(firing="systematic"),
-    "A diffusion": RaceParams(sde="mixture-diffusion"),
-    "ML-EM loses": RaceParams(sde="double-well", gamma=0.5, epsilon=0.1),
-}
 
 through_app()
 params, notices = read_params(RaceParams, NAME)
@@ -32,7 +25,7 @@ except Unreachable as error:
     result = page.compute(EXPERIMENT, params)
 
 page.head("Same accuracy: who pays less?", race_words.lead(params, result))
-page.presets(PRESETS, params, NAME)
+page.presets(PRESETS[NAME], params, NAME)
 page.notices(notices)
 
 picture, controls = st.columns([3, 1], gap="large")

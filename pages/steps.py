@@ -9,16 +9,12 @@ from mlem.experiments.steps import EXPERIMENT, StepsParams, StepsResult, load, s
 from mlem.ui import crossover_figures, curves, live, page
 from mlem.ui.boot import through_app
 from mlem.ui.chart import chart
+from mlem.ui.presets import PRESETS
 from mlem.ui.state import control, read_params
 
 through_app()
 
 NAME = "steps"
-PRESETS = {
-    "Forced OU": StepsParams(),
-    "Ornstein–Uhlenbeck": StepsParams(sde="ornstein-uhlenbeck"),
-    "Even firing": StepsParams(firing="systematic"),
-}
 
 params, notices = read_params(StepsParams, NAME)
 page.head(
@@ -26,7 +22,7 @@ page.head(
     "Both methods keep the same error while the step shrinks 64-fold. EM pays for every step. ML-EM calls each network at its "
     "own rate, and above γ = 2 that rate is all that it pays for.",
 )
-page.presets(PRESETS, params, NAME)
+page.presets(PRESETS[NAME], params, NAME)
 page.notices(notices)
 
 
