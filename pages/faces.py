@@ -6,7 +6,7 @@ from functools import partial
 import streamlit as st
 import torch
 
-from mlem.experiments import sample_store
+from mlem.experiments import faces, sample_store
 from mlem.experiments.sample import EXPERIMENT, METHODS, planned_calls
 from mlem.experiments.sample_store import Film
 from mlem.images.devices import in_words
@@ -50,11 +50,11 @@ def draw(parts: Sequence[Film], done: bool) -> None:
     """The films so far, and once all are there what they say."""
     films = stored | dict(zip(missing, parts, strict=False))
     result = sample_store.judged(films) if len(films) == len(METHODS) else None
-    stage(scene(params, films, result, faces_view.costs(params, films), planned, "still to come"), key="faces.stage")
+    stage(scene(params, films, result, faces_view.costs(params, films), planned, "still to come"), key="sample.stage")
     if result:
         st.markdown(faces_words.lesson(result, timed=missing in ((), METHODS)))
         page.numbers("The numbers of this sample", result.rows(), f"Reference: {result.reference}.", NAME)
-        page.take_along(EXPERIMENT, params, result)
+        page.take_along(EXPERIMENT, params, result, view)
 
 
 picture, controls = st.columns([3, 1], gap="large")
@@ -117,5 +117,6 @@ if p is not None:
 
 page.numbers("The networks, one by one", result.rows(), faces_words.networks(result), "faces.networks")
 page.numbers("All measured runs", result.runs, faces_words.runs(result, params.process), "faces.runs")
+page.take_along(faces.EXPERIMENT, faces.FacesParams(process=params.process), result, view)
 page.fold("The networks’ model card", ":material/badge:", "faces.card", lambda: st.markdown(faces_words.card()))
 st.caption(faces_words.OWN if own() is None else faces_words.LICENCE)

@@ -10,9 +10,9 @@ import streamlit as st
 from mlem.errors import NonFiniteStep
 from mlem.experiments.experiment import Experiment
 from mlem.experiments.params import Params
-from mlem.experiments.result import Result, Row, to_csv, to_json
+from mlem.experiments.result import Result, Row
 from mlem.march import Report
-from mlem.ui import modes
+from mlem.ui import modes, share
 from mlem.ui.state import control, keep_params
 
 _CSS = """
@@ -93,26 +93,13 @@ def fold(title: str, icon: str, key: str, draw: Callable[[], None]) -> None:
             draw()
 
 
-def take_along(chosen: Experiment, params: Params, result: Result) -> None:
-    """The same result as link, command, snippet and data. None in class."""
+def take_along(chosen: Experiment, params: Params, result: Result, view: Params | None = None) -> None:
+    """The same result as link, figures, data, command, Python and citation. None in class. ``view``: the page's own parameters,
+    where they are others than the experiment's."""
     if modes.modes().classroom:
         return
-    title = "Take it with you: link, command, Python, data"
-    fold(title, ":material/ios_share:", f"{chosen.name}.take_along", lambda: _ways_out(chosen, params, result))
-
-
-def _ways_out(chosen: Experiment, params: Params, result: Result) -> None:
-    query = "&".join(f"{key}={value}" for key, value in params.to_query().items())
-    st.markdown("**Link** to this very result (the address bar has it too)")
-    st.code(f"{_address()}?{query}", language=None, wrap_lines=True)
-    st.markdown("**Terminal**")
-    st.code(f"python -m mlem {chosen.name} {params.to_arguments()}".strip(), language="bash", wrap_lines=True)
-    st.markdown("**Python**")
-    st.code(_snippet(chosen, params), language="python", wrap_lines=True)
-    with st.container(horizontal=True):
-        name = f"mlem-{chosen.name}"
-        st.download_button("JSON", to_json(chosen.name, params, result), f"{name}.json", "application/json")
-        st.download_button("CSV", to_csv(result.rows()), f"{name}.csv", "text/csv")
+    title = "Take it with you: link, QR code, figures, data, command, Python, citation"
+    fold(title, ":material/ios_share:", f"{chosen.name}.take_along", lambda: share.panel(chosen, params, result, view))
 
 
 def numbers(title: str, rows: Sequence[Row], caption: str, page: str) -> None:
@@ -128,16 +115,3 @@ def numbers(title: str, rows: Sequence[Row], caption: str, page: str) -> None:
 def table(rows: Sequence[Row]) -> None:
     """Rows and columns, to be sorted and copied."""
     st.dataframe(rows, hide_index=True, width="stretch")
-
-
-def _address() -> str:
-    url = st.context.url or ""
-    return url.split("?")[0]
-
-
-def _snippet(chosen: Experiment, params: Params) -> str:
-    kind = type(params).__name__
-    changed = ", ".join(
-        f"{name}={getattr(params, name)!r}" for name in params.specs() if getattr(params, name) != getattr(type(params)(), name)
-    )
-    return f"from mlem.experiments.{chosen.name} import {kind}, run\n\nresult = run({kind}({changed}))\nprint(result.summary())"

@@ -345,7 +345,7 @@ function paintRasters(ctx, scene, L, c, past) {
       if (column < 0) continue;
       const foot = L.rows[method].bottom - column * L.rows[method].row, tall = L.rows[method].row - L.px(3);
       line(ctx, L.x0, foot - 0.5, L.x1, foot - 0.5, c.grid);
-      write(ctx, L, scene.levels[level], L.x1 + L.px(10), foot - 1, c.ink, { size: Math.min(L.font, L.rows[method].row) });
+      write(ctx, L, scene.levels[level], L.x1 + L.px(10), foot - 1, c.ink, { size: Math.min(L.font + L.px(1), L.rows[method].row) });
       ctx.fillStyle = c.ladder[level];
       for (let bin = 0; bin < bins; bin++) {
         const height = (values[bin * columns + column] / 255) * tall;
@@ -492,6 +492,8 @@ class Player {
     this.sizes.observe(this.figure);
     this.sight = new IntersectionObserver(([entry]) => ((this.onScreen = entry.isIntersecting), this.run()));
     this.sight.observe(root);
+    this.saved = { name: "", element: this.canvas, size: () => [this.layout.width, this.layout.height], paint: (ctx) => this.paint(ctx), words: () => this.said() };
+    (window.mlemFigures ??= new Set()).add(this.saved); // whatever can be saved: see browser/figures.js
   }
 
   listen(find) {
@@ -516,11 +518,14 @@ class Player {
     this.sheets.load(scene);
     this.head = share * scene.frames; // at the end stays at the end
     this.canvas.setAttribute("aria-label", scene.summary);
+    this.saved.name = scene.key;
+    window.dispatchEvent(new Event("mlem-figures"));
     this.slider.max = scene.frames;
     this.marks.replaceChildren(...METHODS.filter((method) => scene.verdict[method]).map((method) => this.mark(method)));
     this.marks.classList.toggle("unseen", has(scene.pictures)); // said beside the pictures
     Object.assign(this.root.dataset, { frames: scene.frames, projector: scene.projector });
-    if (first && matchMedia("(prefers-reduced-motion: reduce)").matches) this.head = scene.frames;
+    const still = has(scene.pictures) || matchMedia("(prefers-reduced-motion: reduce)").matches; // pictures begin as noise
+    if (first && still) this.head = scene.frames;
     else if (first) this.playing = true;
     this.setPlaying(this.playing);
     this.renew();
@@ -580,6 +585,21 @@ class Player {
     this.tell();
     this.drawMs = mean(this.drawMs, performance.now() - start);
     this.root.dataset.drawMs = this.drawMs.toFixed(2);
+  }
+
+  // The picture in one go, for one that is saved.
+  paint(ctx) {
+    const { scene, layout: L, colours: c, head, sheets } = this, cut = head >= scene.frames ? L.width : L.frameToX(head);
+    inside(ctx, 0, 0, cut, L.height, () => paintStill(ctx, scene, L, c, true));
+    if (cut < L.width) inside(ctx, cut, 0, L.width, L.height, () => paintStill(ctx, scene, L, c, false));
+    paintMoving(ctx, scene, L, c, head, sheets);
+  }
+
+  // What stands under it, but for what the picture says itself.
+  said() {
+    const { scene, verdict } = this, marks = Object.entries(has(scene.pictures) ? {} : scene.verdict);
+    const ended = this.head >= scene.frames ? marks.map(([method, words]) => `${scene.labels[method]} ${words}`) : [];
+    return [verdict.textContent.trim(), ...ended].filter(Boolean).join(" · ");
   }
 
   // The state, in the parts that are not canvas.
@@ -662,6 +682,8 @@ class Player {
 
   destroy() {
     this.off.abort();
+    window.mlemFigures.delete(this.saved);
+    window.dispatchEvent(new Event("mlem-figures"));
     this.sizes.disconnect();
     this.sight.disconnect();
     cancelAnimationFrame(this.loop);

@@ -176,8 +176,8 @@ class Scene:
         margin = _PADDING * (high - low) or max(1e-6, 0.05 * abs(high))
         return low - margin, high + margin
 
-    def pack(self, height: int = HEIGHT) -> bytes:
-        """The payload for the browser; ``height`` in CSS pixels."""
+    def pack(self, height: int = HEIGHT, key: str = "stage") -> bytes:
+        """The payload for the browser; ``height`` in CSS pixels. By ``key`` the stage is known where its picture is saved."""
         view = self.view()
         centre = np.array([(low + high) / 2 for low, high in view])
         step = np.array([(0.5 + _BEYOND) * (high - low) / 32767 for low, high in view])
@@ -189,6 +189,7 @@ class Scene:
         arrays |= {f"bills.{method}": bill.astype("<f4") for method, bill in self.bills.items()}
 
         header = {
+            "key": key,
             "frames": self.frames,
             "horizon": self.horizon,
             "dim": self._shape[2] if self.paths else 0,
@@ -215,7 +216,7 @@ class Scene:
 
 def stage(scene: Scene, *, key: str, height: int = HEIGHT) -> None:
     """Show ``scene``, ``height`` CSS pixels high where there is room for it (less on a narrow screen), under its transport."""
-    _component(data=replace(scene, projector=scene.projector or modes().projector).pack(height), key=key)
+    _component(data=replace(scene, projector=scene.projector or modes().projector).pack(height, key), key=key)
 
 
 def quantise(values: np.ndarray, centre: np.ndarray, step: np.ndarray) -> np.ndarray:

@@ -124,7 +124,7 @@ def test_the_picture_can_be_saved(page: Page, address: str) -> None:
     with page.expect_download() as saved:
         page.locator(".mlem-chart [data-title='Save as SVG'], .mlem-chart [aria-label='Save as SVG']").first.click()
     text = Path(saved.value.path()).read_text(encoding="utf-8")
-    assert saved.value.suggested_filename == "here.svg"
+    assert saved.value.suggested_filename == "mlem-here.svg"
     assert "#D55E00" in text or "rgb(213, 94, 0)" in text
 
 

@@ -203,4 +203,4 @@ def test_stage_sends_the_payload(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mlem.ui.stage._component", lambda **arguments: sent.update(arguments))
     scene = make_scene()
     stage(scene, key="race")
-    assert sent == {"data": scene.pack(HEIGHT), "key": "race"}
+    assert sent == {"data": scene.pack(HEIGHT, "race"), "key": "race"}

@@ -17,7 +17,7 @@ export default function ({ data, parentElement }) {
   root.content = decode(data, MAGIC);
   root.style.minHeight = `${root.content.height}px`; // nothing moves when the library arrives
   root.setAttribute("aria-label", root.content.alt);
-  root.plot.filename = root.content.key;
+  root.plot.name = root.content.key;
   root.plot.load(root.content.plotly);
   return () => {
     root.plot.destroy();

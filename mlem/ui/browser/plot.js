@@ -1,5 +1,7 @@
 // What all of our charts share: the payload, Plotly (fetched once a browser), the theme, and a plot that is updated in place.
 
+import { changed, figures, save } from "./figures.js";
+
 const NARROW = 560; // CSS pixels
 const AXIS = /^[xy]axis\d*$/;
 
@@ -46,10 +48,10 @@ export function isDark(element) {
 // A plot in ``element``, drawn by ``figure(narrow)`` → {data, layout, drawn} whenever the data, the theme or the width changes;
 // ``drawn``, if there is one, is called when that has been done. What the user has zoomed to is kept here, since Plotly forgets it
 // where the figure's own range changes; what is hidden is kept by Plotly. Both as long as layout.uirevision stays the same. Nothing
-// is drawn under a pressed finger.
+// is drawn under a pressed finger. ``name`` is the chart's key.
 export class Plot {
   constructor(element, figure) {
-    Object.assign(this, { element, figure, view: {}, held: false, frame: 0, draws: 0, filename: "mlem" });
+    Object.assign(this, { element, figure, view: {}, held: false, frame: 0, draws: 0, name: "" });
     this.off = new AbortController();
     const on = (target, events, act) => events.split(" ").forEach((e) => target.addEventListener(e, act, { signal: this.off.signal }));
     on(element, "pointerdown", () => (this.held = true));
@@ -87,6 +89,7 @@ export class Plot {
     const first = this.draws === 1;
     this.library.react(this.element, data, layout, this.config);
     if (first) this.listen();
+    if (first) this.offer();
     if (drawn) drawn();
     this.element.parentElement.dataset.draws = this.draws;
   }
@@ -108,22 +111,36 @@ export class Plot {
     this.redraw();
   }
 
-  // What is saved; a page's ground is not the picture's.
+  // To whoever saves figures (figures.js).
+  offer() {
+    const element = this.element.parentElement;
+    this.saved = { name: this.name, element, svg: () => this.svg() };
+    figures().add(this.saved);
+    changed();
+  }
+
+  // What is saved.
   picture() {
     const { data, layout } = this.element;
-    return { data, layout: { ...layout, paper_bgcolor: getComputedStyle(this.element).getPropertyValue("--st-background-color").trim() } };
+    return { data, layout };
+  }
+
+  async svg() {
+    const { data, layout } = this.picture(), { width, height } = layout;
+    const address = await this.library.toImage({ data, layout }, { format: "svg", width, height });
+    return { markup: decodeURIComponent(address.slice(address.indexOf(",") + 1)), width, height };
   }
 
   settings() {
     const { Icons } = this.library;
-    const save = (format, icon, scale) => ({
+    const saving = (format, icon) => ({
       name: format,
       title: `Save as ${format.toUpperCase()}`,
       icon,
-      click: () => this.library.downloadImage(this.picture(), { format, scale, filename: this.filename }),
+      click: () => save(this.saved, format, { caption: location.href }),
     });
     const home = { name: "home", title: "Show all", icon: Icons.home, click: () => this.reset() };
-    const buttons = [["zoomIn2d", "zoomOut2d", home], [save("png", Icons.camera, 3), save("svg", Icons.disk, 1)]];
+    const buttons = [["zoomIn2d", "zoomOut2d", home], [saving("png", Icons.camera), saving("svg", Icons.disk)]];
     return { displaylogo: false, doubleClick: false, modeBarButtons: buttons };
   }
 
@@ -146,6 +163,8 @@ export class Plot {
     this.off.abort();
     this.sizes.disconnect();
     cancelAnimationFrame(this.frame);
+    figures().delete(this.saved);
+    changed();
     if (this.library) this.library.purge(this.element);
   }
 }

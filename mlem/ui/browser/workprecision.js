@@ -53,7 +53,6 @@ class WorkPrecision {
     Object.assign(this, { canvas: find("canvas"), tip: find(".wp-tip"), status: find(".wp-unseen") });
     this.state = { shown: { em: true, mlem: true, runs: true, theory: true } };
     this.plot = new Plot(find(".wp-plot"), (narrow) => this.draw(narrow));
-    this.plot.filename = "mlem-work-precision";
     this.plot.picture = () => this.picture();
     this.listen(find);
   }
@@ -102,6 +101,7 @@ class WorkPrecision {
     if (first) this.figure.style.minHeight = `${content.height}px`; // nothing moves when the library arrives
     Object.assign(this.root.dataset, { projector: content.projector, runs: this.scene.methods.em.runs + this.scene.methods.mlem.runs });
     if (!this.ghost) this.fit(first);
+    this.plot.name = content.key;
     this.plot.load(content.plotly);
   }
 
