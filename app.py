@@ -6,7 +6,7 @@ from mlem.ui.boot import ICON, boot
 from mlem.ui.live import pool
 from mlem.ui.modes import modes, ways_out
 
-st.set_page_config(page_title="ML-EM Lab", page_icon=str(ICON), layout="wide", initial_sidebar_state=200)
+st.set_page_config(page_title="ML-EM Lab", page_icon=str(ICON), layout="wide", initial_sidebar_state=225)
 boot()
 page = st.navigation(
     [
@@ -17,6 +17,7 @@ page = st.navigation(
         st.Page("pages/steps.py", title="Free steps", icon=":material/timeline:", url_path="steps"),
         st.Page("pages/crossover.py", title="Crossover", icon=":material/call_split:", url_path="crossover"),
         st.Page("pages/faces.py", title="Faces", icon=":material/familiar_face_and_zone:", url_path="faces"),
+        st.Page("pages/teach.py", title="Teach", icon=":material/school:", url_path="teach"),
     ],
     position="hidden" if modes().classroom else "sidebar",
 )
