@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from mlem.errors import Estimate
 
@@ -47,6 +48,12 @@ def superscript(number: int) -> str:
 def level_name(level: int) -> str:
     """3 → f³."""
     return f"f{superscript(level)}"
+
+
+def level_names(levels: Sequence[int]) -> str:
+    """[1, 2, 5] → f¹, f² and f⁵."""
+    *others, last = map(level_name, levels)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def whole(number: int) -> str:

@@ -35,8 +35,8 @@ params = view.sample()
 stored = sample_store.load(params)
 missing = tuple(method for method in METHODS if method not in stored)
 costs = faces_view.costs(params, stored)
-p = faces_view.probabilities(params, costs)
-planned = planned_calls(params, torch.from_numpy(p)) if p is not None else None
+plan = faces_view.plan(params, costs)
+planned = planned_calls(params, plan, len(costs)) if plan and costs is not None else None
 
 page.head("Do real networks obey?", faces_words.lead(params, costs, planned))
 page.presets(PRESETS, view, NAME)
@@ -109,10 +109,11 @@ with right:
     chart(faces_figures.held_out(result), key="faces.held-out", alt=faces_words.losses(result))
 st.markdown(faces_words.gamma(result))
 
-if p is not None:
-    st.subheader("Where do the calls go?", anchor=False)
-    said = faces_words.along_time(result.measured.effects, p, params.firing)
-    chart(faces_figures.calls_along_time(result.measured.effects, p), key="faces.calls", alt=said, height=faces_figures.HEIGHT)
+if plan:
+    st.header("Which networks are called, and when?", anchor=False)
+    effects, count = result.measured.effects, len(result.levels)
+    said = faces_words.along_time(effects, plan, params.firing, count)
+    chart(faces_figures.calls_along_time(effects, plan, count), key="faces.calls", alt=said, height=faces_figures.HEIGHT)
     st.markdown(said)
 
 page.numbers("The networks, one by one", result.rows(), faces_words.networks(result), "faces.networks")

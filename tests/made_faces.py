@@ -144,7 +144,7 @@ def made_effects() -> Effects:
     times = (np.arange(12) + 0.5) / 12
     peak = np.linspace(0.5, 0.8, len(FLOPS))
     effect = np.square(np.append(1.0, _ERRORS[:-1])) * np.exp(-np.square((times[:, None] - peak) / 0.25))
-    return Effects(times, 3 * effect, effect)
+    return Effects(times, effect[:, :, None] * np.eye(len(FLOPS)))
 
 
 def _evaluations(piece: Piece, costs: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlem.errors import Estimate
-from mlem.words import digits, estimate, level_name, times, whole
+from mlem.words import digits, estimate, level_name, level_names, times, whole
 
 
 @pytest.mark.parametrize(
@@ -56,4 +56,6 @@ def test_ratios_and_intervals() -> None:
 
 def test_names() -> None:
     assert level_name(10) == "f¹⁰"
+    assert level_names([5]) == "f⁵"
+    assert level_names([1, 2, 5]) == "f¹, f² and f⁵"
     assert whole(1056) == "1,056"

@@ -220,6 +220,11 @@ def gather(measured: Measured, method: str) -> Runs | None:
     )
 
 
+def called(evaluations: Float[np.ndarray, " levels"]) -> tuple[int, ...]:
+    """The levels, counted from 1, that were evaluated at all."""
+    return tuple((np.flatnonzero(evaluations) + 1).tolist())
+
+
 def _family(piece: Piece) -> tuple[int, ...]:
     return (piece.levels, piece.steps) if piece.method in ("paper", "mlem") else (piece.levels,)
 
@@ -262,7 +267,7 @@ def _rows(measured: Measured) -> Sequence[Row]:
         rows.append(
             {
                 "method": METHODS[piece.method],
-                "levels": piece.levels,
+                "levels": ", ".join(map(str, called(measured.evaluations[n]))),
                 "steps": piece.steps,
                 "mse": error.value**2,
                 "rmse": error.value,

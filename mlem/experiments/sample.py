@@ -23,12 +23,11 @@ from mlem.experiments.faces_store import load
 from mlem.experiments.params import Params, choice, integer, number
 from mlem.experiments.result import Result, Row, unexported
 from mlem.firing import calls_of_first_path
-from mlem.hierarchy import Hierarchy
 from mlem.images.data import to_bytes
 from mlem.images.ladders import LADDERS, ladder, own
-from mlem.images.pilot import Effects, along_time, measure_effects, power_law_at
+from mlem.images.pilot import Effects, Plan, measure_effects, plan
 from mlem.images.process import PROCESSES, levels_of
-from mlem.images.sweep import PAPER_GAMMA
+from mlem.images.sweep import papers_plan
 from mlem.march import Report, Solution, stretch
 from mlem.solvers import euler_maruyama, multilevel_euler_maruyama
 
@@ -68,7 +67,7 @@ class SampleParams(Params):
         "systematic",
         choices={kind: fields.FIRINGS[kind] for kind in ("systematic", "bernoulli")},
         label="Firing",
-        help="Even calls with p_k(t) from the pilot, or coins with the paper's rule.",
+        help="Even calls of the levels and with the p_k(t) that a pilot found best, or coins with the paper's rule.",
     )
     em_steps: int = integer(
         48, low=16, high=GRID // 2, offered=STEPS, label="EM's steps", help="Each evaluates the largest network."
@@ -184,12 +183,13 @@ def draw(params: SampleParams, method: str, report: Report | None = None) -> Dra
     steps = {"mlem": params.steps, "em": params.em_steps, "reference": GRID}[method]
     shown = [round(x) for x in np.linspace(0, steps, FRAMES + 1)]
     solve: Callable[..., Solution] = partial(euler_maruyama, sde, levels[-1])
-    calls = np.zeros((steps, len(levels)))
-    calls[:, -1] = 1.0
+    found = Plan((len(levels),), torch.ones(steps, 1, dtype=torch.float64))  # the largest at each step
+    calls = found.spread(np.ones((steps, 1)), len(levels))
     if method == "mlem":
-        p = probabilities(params, levels.costs, stretch(report, 0.0, 0.0))  # a pilot is no part of the drawing
-        solve = partial(multilevel_euler_maruyama, sde, levels, p, firing=params.firing, draws="shared", seed=params.seed)
-        calls = planned_calls(params, p)
+        found = planned(params, levels.costs, stretch(report, 0.0, 0.0))  # a pilot is no part of the drawing
+        used, p = found.chosen(levels), found.probabilities
+        solve = partial(multilevel_euler_maruyama, sde, used, p, firing=params.firing, draws="shared", seed=params.seed)
+        calls = planned_calls(params, found, len(levels))
     initial = sde.initial(params.pictures, params.seed, dtype=torch.float32)
     done = solve(steps=steps, path=path, initial=initial, save=sorted(set(shown)), report=report)
     assert done.states is not None
@@ -201,34 +201,28 @@ def draw(params: SampleParams, method: str, report: Report | None = None) -> Dra
         frames=frames,
         final=done.final,
         calls=calls,
-        evaluations=_of_all(levels, done.evaluations),
-        expected=_of_all(levels, done.ledger.expected),
-        z=_of_all(levels, done.ledger.z),
+        evaluations=tuple(found.spread(done.evaluations, len(levels)).tolist()),
+        expected=tuple(found.spread(done.ledger.expected, len(levels)).tolist()),
+        z=tuple(found.spread(done.ledger.z, len(levels)).tolist()),
         cost=done.cost,
         seconds=done.seconds / params.pictures,
     )
 
 
-def _of_all(levels: Hierarchy, found: Float[np.ndarray, " used"]) -> tuple[float, ...]:
-    """By level; EM knows of the largest network only."""
-    return (0.0,) * (len(levels) - len(found)) + tuple(found.tolist())
-
-
-def probabilities(
-    params: SampleParams, costs: Float[np.ndarray, " levels"], report: Report | None = None
-) -> Float[Tensor, "steps levels"]:
-    """p_k(t_n) from the pilot for even calls; for coins the paper's rule with its γ, the same at all times. ``report`` is told
-    of a pilot that has to be run, and may raise to cancel it."""
+def planned(params: SampleParams, costs: Float[np.ndarray, " levels"], report: Report | None = None) -> Plan:
+    """For even calls the levels and the p_k(t_n) that the pilot says are best; for coins the paper's rule with all levels.
+    ``report`` is told of a pilot that has to be run, and may raise to cancel it."""
     if params.firing == "bernoulli":
         most = params.steps * float(costs[-1])
-        p = power_law_at(costs, PAPER_GAMMA, steps=params.steps, cost=min(params.budget, 0.999 * most))
-        return p.expand(params.steps, -1)
-    return along_time(effects(params, report), costs, steps=params.steps, cost=params.budget, firing=params.firing)
+        return papers_plan(costs, steps=params.steps, cost=min(params.budget, 0.999 * most))
+    return plan(effects(params, report), costs, steps=params.steps, cost=params.budget, firing=params.firing)
 
 
-def planned_calls(params: SampleParams, p: Float[Tensor, "steps levels"]) -> Float[np.ndarray, "steps levels"]:
-    """Evaluations of each level by step: known from the seed, before any network is evaluated."""
-    return calls_of_first_path(params.firing, p.unsqueeze(-1), steps=params.steps, fine=GRID, seed=params.seed).numpy()
+def planned_calls(params: SampleParams, found: Plan, count: int) -> Float[np.ndarray, "steps levels"]:
+    """Evaluations of each of ``count`` levels by step: known from the seed, before any network is evaluated."""
+    p = found.probabilities.unsqueeze(-1)
+    calls = calls_of_first_path(params.firing, p, steps=params.steps, fine=GRID, seed=params.seed)
+    return found.spread(calls.numpy(), count)
 
 
 def effects(params: SampleParams, report: Report | None = None) -> Effects:

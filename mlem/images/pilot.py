@@ -6,12 +6,18 @@ where the path is at t. Networks' corrections vary by orders of magnitude along 
 The exponent. Let calls be spread evenly with density ρ(t), so that a correction is held over a gap 1/ρ. If it forgets itself
 within a gap, as coins do, each gap errs by effect/ρ² and all of them by ∫ effect/ρ: r = 1. If it wanders like a Brownian path,
 they err by ∫ effect/ρ²: r = 2. If it varies smoothly, by ∫ effect/ρ³: r = 3. At a given cost ∫ cρ the best density is
-(effect/c)^(1/(r + 1)): a square root for coins, a fourth root for even calls of smooth corrections [derived here].
+(effect/c)^(1/(r + 1)) [derived here]. On the shipped ladder r = 2 does as well as r = 3 or better, so that even calls have here
+the order that they have everywhere, :func:`mlem.probabilities.error_order`.
+
+Which levels. A level whose correction is as large as that of the one below, at four times the price, is better left out. The
+effects of all corrections f^k − f^j follow from one pilot, so that every choice of levels can be planned and its error told.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations, pairwise
 
 import numpy as np
 import torch
@@ -20,16 +26,12 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from mlem.brownian import BrownianPath
-from mlem.checks import check_choice
 from mlem.hierarchy import Hierarchy
 from mlem.images.process import RESOLUTION
 from mlem.march import Report, stretch
-from mlem.probabilities import call_prices, water_filling
+from mlem.probabilities import call_prices, error_order, water_filling
 from mlem.sde import SDE, Drift
 from mlem.solvers import euler_maruyama, step
-
-ORDERS = {"bernoulli": 1, "systematic": 3}
-"""r by firing: even calls see smooth corrections."""
 
 _TIMES = 12
 _PICTURES = 4
@@ -40,11 +42,35 @@ _LEAST = 1e-30
 
 @dataclass(frozen=True, eq=False)
 class Effects:
-    """At ``times`` (M,): mean squares ``variance`` (M, K) of the corrections, and ``effect`` (M, K) of them on the end."""
+    """At ``times`` (M,): mean ``products`` E⟨J(f^j − f^{j−1}), J(f^k − f^{k−1})⟩ (M, K, K), over pictures and pixels."""
 
     times: Float[np.ndarray, " times"]
-    variance: Float[np.ndarray, "times levels"]
-    effect: Float[np.ndarray, "times levels"]
+    products: Float[np.ndarray, "times levels levels"]
+
+    def between(self, levels: Sequence[int]) -> Float[np.ndarray, "times used"]:
+        """Effects of the corrections of a ladder of ``levels`` alone, counted from 1, ascending: as J is linear, those of
+        f^k − f^j for any j < k are sums of products, and take no evaluation more."""
+        ends = [0, *levels]
+        parts = [self.products[:, low:high, low:high].sum((1, 2)) for low, high in pairwise(ends)]
+        return np.maximum(np.stack(parts, axis=1), _LEAST)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Which levels are used, counted from 1, ascending, and p_k(t_n) of these."""
+
+    levels: tuple[int, ...]
+    probabilities: Float[Tensor, "steps used"]
+
+    def chosen(self, levels: Hierarchy) -> Hierarchy:
+        """The levels that are used: a ladder of their own."""
+        return Hierarchy([levels[k - 1] for k in self.levels], sde=levels.sde)
+
+    def spread(self, values: Float[np.ndarray, "*rows used"], count: int) -> Float[np.ndarray, "*rows levels"]:
+        """``values`` of the used levels in their places among ``count``; 0 for all others."""
+        found = np.zeros((*values.shape[:-1], count))
+        found[..., [k - 1 for k in self.levels]] = values
+        return found
 
 
 @torch.no_grad()
@@ -61,18 +87,17 @@ def measure_effects(levels: Hierarchy, *, report: Report | None = None) -> Effec
     )
     assert run.states is not None
     follow = levels[max(0, len(levels) - 2)].drift
-    variance, effect = [], []
+    products = []
     for m, (n, y) in enumerate(zip(at, run.states, strict=True), start=1):
         drifts = torch.stack([level.drift(y, n * sde.horizon / steps) for level in levels])
         corrections = torch.cat([drifts[:1], drifts.diff(dim=0)])
-        variance.append(corrections.square().flatten(1).mean(1).double().numpy())
         scale = _KICK / corrections.square().flatten(1).mean(1).sqrt().clamp(min=_LEAST)
         kicked = y + corrections * scale.view(-1, 1, 1, 1, 1)
         told = stretch(report, float(ends[m]), float(ends[m + 1]))
         moved = _follow(sde, follow, torch.cat([y.unsqueeze(0), kicked]), path, n, told)
-        change = (moved[1:] - moved[0]).square().flatten(1).mean(1) / scale.square()
-        effect.append(change.double().numpy())
-    return Effects(np.array(at) * sde.horizon / steps, np.stack(variance), np.stack(effect))
+        change = ((moved[1:] - moved[0]).flatten(1).T / scale).double().numpy()
+        products.append(change.T @ change / len(change))
+    return Effects(np.array(at) * sde.horizon / steps, np.stack(products))
 
 
 def _follow(
@@ -95,27 +120,40 @@ def _follow(
     return y.view(copies.shape)
 
 
+def plan(effects: Effects, costs: Float[np.ndarray, " levels"], *, steps: int, cost: float, firing: str) -> Plan:
+    """The levels and their p_k(t_n) that promise the least error for an expected price of at most ``cost`` per path, in the
+    unit of ``costs``. The finest of ``costs`` is always used; all choices among the others are tried.
+
+    Raises ValueError for a cost that is not positive.
+    """
+    finest = len(costs)
+    choices = [(*some, finest) for count in range(finest) for some in combinations(range(1, finest), count)]
+    planned = [along_time(effects, costs, levels, steps=steps, cost=cost, firing=firing) for levels in choices]
+    return min(planned, key=lambda found: found[1])[0]
+
+
 def along_time(
     effects: Effects,
     costs: Float[np.ndarray, " levels"],
+    levels: tuple[int, ...],
     *,
     steps: int,
     cost: float,
     firing: str,
-) -> Float[Tensor, "steps levels"]:
-    """p_k(t_n) for ``steps`` steps at an expected price of at most ``cost`` per path, in the unit of ``costs``.
+) -> tuple[Plan, float]:
+    """p_k(t_n) of ``levels`` for ``steps`` steps at an expected price of at most ``cost``, and the error that it promises: a
+    mean square but for a factor, which all choices of levels share.
 
-    p ∝ (effect/price)^(1/(r + 1)), clamped at 1, with r as ``ORDERS`` has it for the firing. A call of level k is priced at
-    c_k + c_{k−1}, which counts twice what two neighbouring calls share: what is paid in the end is less. Raises ValueError for
-    a cost that is not positive, and for another firing.
+    p ∝ (effect/price)^(1/(r + 1)), clamped at 1, with the firing's r. A call of a level is priced at its cost and that of the
+    one below, which counts twice what two neighbouring calls share: what is paid in the end is less. The error is
+    Σ effect (p^−r − 1).
     """
-    order, levels = ORDERS[check_choice("firing", firing, tuple(ORDERS))], len(costs)
+    order, used = error_order(firing), costs[[k - 1 for k in levels]]
     t = np.arange(steps) / steps
-    logs = np.log(np.maximum(effects.effect[:, :levels], _LEAST))
-    effect = np.exp(np.stack([np.interp(t, effects.times, column) for column in logs.T], axis=1))
-    price = np.tile(call_prices(costs, firing), (steps, 1))
-    p = water_filling(effect.ravel(), price.ravel(), cost=cost, order=order)
-    return torch.from_numpy(p.reshape(steps, levels))
+    effect = np.exp(np.stack([np.interp(t, effects.times, np.log(column)) for column in effects.between(levels).T], axis=1))
+    price = np.tile(call_prices(used, firing), (steps, 1))
+    p = water_filling(effect.ravel(), price.ravel(), cost=cost, order=order).reshape(effect.shape)
+    return Plan(levels, torch.from_numpy(p)), float((effect * (p**-order - 1.0)).sum())
 
 
 def power_law_at(costs: Float[np.ndarray, " levels"], gamma: float, *, steps: int, cost: float) -> Float[Tensor, " levels"]:

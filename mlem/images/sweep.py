@@ -21,7 +21,7 @@ from mlem.errors import NonFiniteStep, squared_errors
 from mlem.hierarchy import Hierarchy
 from mlem.images.checkpoint import Ladder
 from mlem.images.diffusion import Denoise
-from mlem.images.pilot import Effects, along_time, power_law_at
+from mlem.images.pilot import Effects, Plan, plan, power_law_at
 from mlem.images.process import denoise_of, levels_of
 from mlem.images.samplers import SAMPLERS, sample
 from mlem.march import Report, Solution
@@ -39,7 +39,7 @@ GROUP = 8
 METHODS = {
     "em": "EM",
     "paper": "ML-EM, coins, the paper's rule",
-    "mlem": "ML-EM, even calls, pₖ(t) from a pilot",
+    "mlem": "ML-EM, even calls, levels and pₖ(t) from a pilot",
     **SAMPLERS,
 }
 
@@ -60,8 +60,8 @@ _TIMED = 5  # evaluations, of which the median counts
 
 @dataclass(frozen=True)
 class Piece:
-    """One run: ``levels`` is EM's and the samplers' level, or the dearest of ML-EM's; ``steps`` of the solver, evaluations of a
-    sampler; ``cost`` the GFLOP per picture that ML-EM is given."""
+    """One run: ``levels`` is EM's and the samplers' level, or the dearest of ML-EM's, which may leave out others; ``steps`` of
+    the solver, evaluations of a sampler; ``cost`` the GFLOP per picture that ML-EM is given."""
 
     method: str
     levels: int
@@ -159,9 +159,9 @@ class _Ground:
         if piece.method in SAMPLERS:
             count[piece.levels - 1] = piece.steps
             return count, self._sampled(piece.method, piece.levels, piece.steps)
-        solution = self._multilevel(piece, effects)
-        count[: piece.levels] = solution.evaluations
-        return count, solution.final
+        found, firing = rule(piece, self._levels.costs[: piece.levels], effects)
+        solution = self._multilevel(piece, found, firing)
+        return found.spread(solution.evaluations, len(count)), solution.final
 
     def _euler(self, level: int, steps: int) -> Solution:
         sde = self._levels.sde
@@ -171,13 +171,11 @@ class _Ground:
         denoise = denoise_of(self._ladder.levels[level - 1], self._precision)
         return sample(name, denoise, self._ladder.schedule, self._initial, evaluations=evaluations)
 
-    def _multilevel(self, piece: Piece, effects: Effects) -> Solution:
-        used = self._levels[: piece.levels]
-        p, firing = rule(piece, used.costs, effects)
+    def _multilevel(self, piece: Piece, found: Plan, firing: str) -> Solution:
         return multilevel_euler_maruyama(
-            used.sde,
-            used,
-            p,
+            self._levels.sde,
+            found.chosen(self._levels),
+            found.probabilities,
             steps=piece.steps,
             path=self._path,
             initial=self._initial,
@@ -187,11 +185,17 @@ class _Ground:
         )
 
 
-def rule(piece: Piece, costs: Float[np.ndarray, " levels"], effects: Effects) -> tuple[Tensor, str]:
-    """Probabilities and firing of an ML-EM piece."""
+def rule(piece: Piece, costs: Float[np.ndarray, " levels"], effects: Effects) -> tuple[Plan, str]:
+    """Plan and firing of an ML-EM piece."""
     if piece.method == "paper":
-        return power_law_at(costs, PAPER_GAMMA, steps=piece.steps, cost=piece.cost), "bernoulli"
-    return along_time(effects, costs, steps=piece.steps, cost=piece.cost, firing="systematic"), "systematic"
+        return papers_plan(costs, steps=piece.steps, cost=piece.cost), "bernoulli"
+    return plan(effects, costs, steps=piece.steps, cost=piece.cost, firing="systematic"), "systematic"
+
+
+def papers_plan(costs: Float[np.ndarray, " levels"], *, steps: int, cost: float) -> Plan:
+    """The paper's rule with its γ: all levels, at all times alike."""
+    p = power_law_at(costs, PAPER_GAMMA, steps=steps, cost=cost)
+    return Plan(tuple(range(1, len(costs) + 1)), p.expand(steps, -1))
 
 
 def _work(piece: Piece, costs: Float[np.ndarray, " levels"]) -> float:

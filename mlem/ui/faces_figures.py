@@ -10,15 +10,15 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from mlem.errors import Estimate
-from mlem.experiments.faces import UNITS, FacesResult, gather
+from mlem.experiments.faces import UNITS, FacesResult, called, gather
 from mlem.frontier import Envelope, Runs, envelope
-from mlem.images.pilot import Effects
+from mlem.images.pilot import Effects, Plan
 from mlem.images.process import GFLOP
 from mlem.ui.chart import ink, level_ink
 from mlem.ui.figure import Figure
 from mlem.ui.figures import heading
 from mlem.ui.palette import DASHES, MARKERS
-from mlem.words import digits, estimate, level_name
+from mlem.words import digits, estimate, level_name, level_names
 
 HEIGHT = 470  # CSS pixels
 
@@ -75,14 +75,13 @@ def error_vs_cost(result: FacesResult, curves: Mapping[str, Envelope], unit: str
     floors = _add_floors(figure, runs["em"], _costs(runs["em"], result, unit), len(result.levels))
     for method, curve in curves.items():
         look, costs = _LOOKS[method], _costs(runs[method], result, unit)
-        pieces = [piece for piece in result.measured.pieces if piece.method == method]
         figure.add_scatter(
             x=costs,
             y=runs[method].errors,
             name=f"{_SHORT[method]}: runs",
             mode="markers",
             marker={"symbol": look["symbol"], "size": 6, "color": ink(look["colour"], 0.35)},
-            text=[f"{piece.levels} levels, {piece.steps} steps" for piece in pieces],
+            text=_described(result, method),
             hovertemplate=f"{_SHORT[method]}, %{{text}}<br>RMSE %{{y:.3r}} for %{{x:.3r}}<extra></extra>",
         )
         reached = np.isfinite(curve.costs) & (curve.targets <= runs[method].errors.max())
@@ -110,6 +109,12 @@ def error_vs_cost(result: FacesResult, curves: Mapping[str, Envelope], unit: str
     )
 
 
+def _described(result: FacesResult, method: str) -> list[str]:
+    """Which levels the runs of a method called, and in how many steps."""
+    runs = zip(result.measured.pieces, result.measured.evaluations, strict=True)
+    return [f"{level_names(called(calls))}, {piece.steps} steps" for piece, calls in runs if piece.method == method]
+
+
 def _add_floors(figure: Figure, em: Runs, costs: Floats, count: int) -> list[dict[str, Any]]:
     """A thin line for each of EM's levels: more steps only help down to what the network itself misses. Returns their names."""
     names = []
@@ -121,7 +126,7 @@ def _add_floors(figure: Figure, em: Runs, costs: Floats, count: int) -> list[dic
         if level < count:  # the last one ends where the frontier does
             end = own[np.argmax(costs[own])]
             where = {"x": math.log10(costs[end]), "y": math.log10(em.errors[end]), "xanchor": "left", "xshift": 5}
-            names.append({"text": level_name(level), **where, "font": {"color": level_ink(level, count)}})
+            names.append({"text": level_name(level), **where})
     return names
 
 
@@ -270,27 +275,28 @@ def held_out(result: FacesResult) -> Figure:
     )
 
 
-def calls_along_time(effects: Effects, p: Float[np.ndarray, "steps levels"]) -> Figure:
-    """C: what a kick of each correction does to the picture in the end, and how often each is called for it."""
-    count, figure = p.shape[1], Figure()
+def calls_along_time(effects: Effects, plan: Plan, count: int) -> Figure:
+    """C: what a kick of each correction does to the picture in the end, and how often each is called for it. Of ``count``
+    levels those that are used, each as the correction of the one below that is."""
+    figure, p, effect = Figure(), plan.probabilities.numpy(), effects.between(plan.levels)
     t = np.arange(len(p)) / len(p)
     upper, lower = (0.58, 1.0), (0.0, 0.42)
-    panels = ((effects.times, effects.effect, "y", "effect"), (t, p, "y2", "pₖ"))
+    panels = ((effects.times, effect, "y", "effect"), (t, p, "y2", "pₖ"))
     for x, values, axis, what in panels:
-        for k in range(1, count + 1):
+        for k, own in zip(plan.levels, values.T, strict=True):
             figure.add_scatter(
                 x=x,
-                y=np.maximum(values[:, k - 1], _LEAST),
+                y=np.maximum(own, _LEAST),
                 yaxis=axis,
                 name=f"{what} of {level_name(k)}",
                 mode="lines",
                 line={"color": level_ink(k, count), "width": 2},
                 hovertemplate=f"{level_name(k)}: {what} %{{y:.3r}} at t = %{{x:.3r}}<extra></extra>",
             )
-    y, y2 = (_log_range(np.maximum(values[:, :count], _LEAST)) for values in (effects.effect, p))
+    y, y2 = (_log_range(np.maximum(values, _LEAST)) for values in (effect, p))
     ends = [
-        *_level_names(effects.effect[-1, :count], float(effects.times[-1]), y, "y"),
-        *_level_names(p[-1], float(t[-1]), y2, "y2"),
+        *_level_names(plan.levels, effect[-1], float(effects.times[-1]), y, "y"),
+        *_level_names(plan.levels, p[-1], float(t[-1]), y2, "y2"),
     ]
     return figure.update_layout(
         margin={"l": 64, "r": 40, "t": 34, "b": 54},
@@ -347,7 +353,7 @@ def _names(points: Sequence[tuple[float, float, str]], view: Sequence[float], *,
     ]
 
 
-def _level_names(values: Floats, x: float, view: Sequence[float], axis: str) -> list[dict[str, Any]]:
+def _level_names(levels: Sequence[int], values: Floats, x: float, view: Sequence[float], axis: str) -> list[dict[str, Any]]:
     """Names of levels at the right end of their curves."""
     heights = _apart(np.log10(np.maximum(values, _LEAST)).tolist(), view, 0.42 * _PLOT)
     return [
@@ -358,9 +364,9 @@ def _level_names(values: Floats, x: float, view: Sequence[float], axis: str) -> 
             "yref": axis,
             "xanchor": "left",
             "xshift": 6,
-            "font": {"color": level_ink(k, len(values)), "size": 14},
+            "font": {"size": 14},
         }
-        for k, height in enumerate(heights, start=1)
+        for k, height in zip(levels, heights, strict=True)
     ]
 
 

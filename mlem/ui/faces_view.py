@@ -16,6 +16,7 @@ from mlem.experiments.params import choice
 from mlem.experiments.sample import SampleParams
 from mlem.experiments.sample_store import Film
 from mlem.frontier import Envelope
+from mlem.images.pilot import Plan
 from mlem.images.process import GFLOP
 from mlem.ui import faces_figures
 
@@ -39,11 +40,11 @@ def costs(params: SampleParams, films: Mapping[str, Film]) -> Float[np.ndarray, 
     return np.array([level.flops / GFLOP for level in told.levels]) if told else None
 
 
-def probabilities(params: SampleParams, costs: Float[np.ndarray, " levels"] | None) -> Float[np.ndarray, "steps levels"] | None:
-    """p_k(t_n) of ML-EM; None where they take a pilot that is not stored."""
+def plan(params: SampleParams, costs: Float[np.ndarray, " levels"] | None) -> Plan | None:
+    """ML-EM's levels and p_k(t_n); None where they take a pilot that is not stored."""
     if costs is None or (params.firing != "bernoulli" and _stored(params) is None):
         return None
-    return sample.probabilities(params, costs).numpy()
+    return sample.planned(params, costs)
 
 
 def measurement(params: SampleParams) -> FacesResult | None:

@@ -10,12 +10,12 @@ import numpy as np
 from jaxtyping import Float
 
 from mlem.errors import Estimate
-from mlem.experiments.faces import FacesResult, MethodFacts, Saving
+from mlem.experiments.faces import FacesResult, MethodFacts, Saving, called
 from mlem.experiments.sample import GRID, SampleParams, SampleResult
 from mlem.experiments.sample_store import Film
 from mlem.images.checkpoint import SHIPPED
-from mlem.images.pilot import Effects
-from mlem.words import digits, estimate, level_name, times, whole
+from mlem.images.pilot import Effects, Plan
+from mlem.words import digits, estimate, level_name, level_names, times, whole
 
 LICENCE = "Trained on CelebA, which is for **non-commercial research only**; so are these networks and what they draw."
 UNMEASURED = "What an error costs is measured for the shipped networks, by `python -m mlem store-faces`; it takes a while."
@@ -24,7 +24,7 @@ OWN = (
     "`MLEM_LADDERS=path/to/ladder streamlit run app.py`, or owner/name on the Hub, if `MLEM_HUB=1` allows that."
 )
 
-_RULES = {"paper": "coins by the paper’s rule", "mlem": "even calls with pₖ(t)"}
+_RULES = {"paper": "coins by the paper’s rule", "mlem": "even calls of the levels and with the pₖ(t) that the pilot chose"}
 _LEAST = 1e-30  # of an effect
 _NO_BETTER = 0.97  # of an error: a level with more is no step of the ladder
 _SHORT = {"flops": "GFLOP", "seconds": "seconds"}
@@ -46,7 +46,9 @@ def lead(params: SampleParams, costs: Float[np.ndarray, " levels"] | None, plann
         return f"{said} :blue[**ML-EM**] takes {params.steps} steps with small ones, and calls {top} only now and then."
     idle = int((planned.sum(1) == 0).sum())
     small = f"calls no network at {idle} of them," if idle else "mostly with small networks,"
-    return f"{said} :blue[**ML-EM**] takes {params.steps} steps, {small} and {top} {_times(planned)}."
+    used = called(planned.sum(0))
+    which = f" It uses {level_names(used)} of the {len(costs)}." if len(used) < len(costs) else ""
+    return f"{said} :blue[**ML-EM**] takes {params.steps} steps, {small} and {top} {_times(planned)}.{which}"
 
 
 def _times(calls: Calls) -> str:
@@ -230,11 +232,12 @@ def card() -> str:
     return re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL).replace("\n# ", "\n#### ").replace("\n## ", "\n##### ")
 
 
-def along_time(effects: Effects, p: Float[np.ndarray, "steps levels"], firing: str) -> str:
-    """Where along the path calls go."""
-    kicks, top = effects.effect[:, p.shape[1] - 1], level_name(p.shape[1])
+def along_time(effects: Effects, plan: Plan, firing: str, count: int) -> str:
+    """Which of ``count`` networks are called, and where along the path."""
+    p, kicks, top = plan.probabilities, effects.between(plan.levels)[:, -1], level_name(plan.levels[-1])
     said = (
-        f"A kick of {top}’s correction matters {digits(float(kicks.max() / max(kicks.min(), _LEAST)))} × more at "
+        f"{_chosen(plan, count)}A kick of {top}’s correction matters "
+        f"{digits(float(kicks.max() / max(kicks.min(), _LEAST)))} × more at "
         f"t = {digits(float(effects.times[int(kicks.argmax())]))} than where it matters least."
     )
     if firing == "bernoulli":
@@ -243,6 +246,18 @@ def along_time(effects: Effects, p: Float[np.ndarray, "steps levels"], firing: s
     return (
         f"{said} Calls go where they matter, though less unevenly: {top} is called on one step in {_one_in(often)} at most and "
         f"on one in {_one_in(rare)} at least."
+    )
+
+
+def _chosen(plan: Plan, count: int) -> str:
+    """Which levels the pilot chose; nothing where all are used."""
+    left_out = [k for k in range(1, count + 1) if k not in plan.levels]
+    if not left_out:
+        return ""
+    calls = f"{level_names(left_out)} {'is' if len(left_out) == 1 else 'are'}"
+    return (
+        f"Of the {count} networks **{level_names(plan.levels)}** are used and {calls} left out: by what the pilot measured, "
+        "this budget buys more with calls of the others. "
     )
 
 

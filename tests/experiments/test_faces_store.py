@@ -32,7 +32,7 @@ def test_what_is_stored_comes_back(stored: Path) -> None:
         if field.name not in ("effects", "squared"):
             np.testing.assert_array_equal(np.asarray(getattr(back, field.name)), np.asarray(getattr(was, field.name)))
     np.testing.assert_allclose(back.squared, was.squared, rtol=1e-6)
-    np.testing.assert_array_equal(back.effects.effect, was.effects.effect)
+    np.testing.assert_array_equal(back.effects.products, was.effects.products)
     assert judge(back).gamma == judge(was).gamma
 
 

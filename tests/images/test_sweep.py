@@ -21,7 +21,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def swept(process: str, first: int = 0) -> Group:
     times = np.array([0.1, 0.5, 0.9])
-    effects = Effects(times, np.ones((3, 3)), np.array([[9.0, 1.0, 0.1], [3.0, 0.5, 0.1], [1.0, 0.5, 0.2]]))
+    effect = np.array([[9.0, 1.0, 0.1], [3.0, 0.5, 0.1], [1.0, 0.5, 0.2]])
+    effects = Effects(times, effect[:, :, None] * np.eye(3))
     return sweep(ladder(), process, effects, first=first, seed=0, precision="float32", pictures=2)
 
 

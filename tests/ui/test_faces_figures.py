@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from mlem.experiments import faces
 from mlem.experiments.faces import UNITS, FacesResult
+from mlem.images.pilot import Plan
 from mlem.ui import faces_figures
 from mlem.ui.chart import payload
 from tests.made_faces import FLOPS, made_effects, made_measured
@@ -76,10 +78,11 @@ def test_held_out_losses(result: FacesResult) -> None:
 
 
 def test_calls_along_time() -> None:
-    p = np.random.default_rng(0).uniform(0.01, 1, (40, len(FLOPS)))
-    figure = faces_figures.calls_along_time(made_effects(), p)
-    np.testing.assert_allclose(series(figure, "pₖ of f²").y, p[:, 1])
-    np.testing.assert_allclose(series(figure, "effect of f³").y, made_effects().effect[:, 2])
+    p, effects, levels = torch.from_numpy(np.random.default_rng(0).uniform(0.01, 1, (40, 3))), made_effects(), (1, 3, 5)
+    figure = faces_figures.calls_along_time(effects, Plan(levels, p), len(FLOPS))
+    np.testing.assert_allclose(series(figure, "pₖ of f³").y, p[:, 1])
+    np.testing.assert_allclose(series(figure, "effect of f³").y, effects.between(levels)[:, 1])
+    assert not any("f²" in one.name for one in figure.data), "f² is not used"
     payload(figure, key="k", alt="a", height=400)
 
 

@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from mlem.errors import Estimate
 from mlem.experiments import faces
 from mlem.experiments.faces import FacesResult, Saving
 from mlem.experiments.sample import SampleParams, SampleResult
 from mlem.experiments.sample_store import judged
+from mlem.images.pilot import Plan
 from mlem.ui import faces_words
 from mlem.words import digits
 from tests.made_faces import FLOPS, made_effects, made_films, made_measured
@@ -152,10 +154,21 @@ def test_a_level_that_is_no_step_of_the_ladder_is_named(result: FacesResult) -> 
 def test_where_calls_go() -> None:
     p = np.full((10, 5), 0.1)
     p[:, -1] = np.linspace(0.5, 0.02, 10)
-    said = faces_words.along_time(made_effects(), p, "systematic")
+    plan = Plan((1, 2, 3, 4, 5), torch.from_numpy(p))
+    said = faces_words.along_time(made_effects(), plan, "systematic", 5)
     assert "one step in 2 at most and on one in 50 at least" in said
     assert "t = 0.792" in said
-    assert "the same at all times" in faces_words.along_time(made_effects(), p, "bernoulli")
+    assert "left out" not in said
+    assert "the same at all times" in faces_words.along_time(made_effects(), plan, "bernoulli", 5)
+
+
+@pytest.mark.parametrize(
+    ("levels", "words"),
+    [((1, 2, 5), "**f¹, f² and f⁵** are used and f³ and f⁴ are left out"), ((2, 3, 4, 5), "f¹ is left out")],
+)
+def test_levels_that_are_left_out_are_told(levels: tuple[int, ...], words: str) -> None:
+    plan = Plan(levels, torch.full((10, len(levels)), 0.1))
+    assert words in faces_words.along_time(made_effects(), plan, "systematic", 5)
 
 
 def test_tables_tell_where_they_come_from(result: FacesResult) -> None:
