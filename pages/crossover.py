@@ -58,8 +58,8 @@ def draw(parts: Sequence[Part], done: bool) -> None:
 
 
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-    for name in ("gamma", "epsilon", "sde", "firing"):
-        with st.container(width=195):
+    for name, width in (("gamma", 180), ("epsilon", 180), ("sde", 250), ("firing", 250)):
+        with st.container(width=width):
             control(params, name, NAME)
     page.more_controls(params, ("levels", "residual", "paths", "seed"), NAME, width="content")
 live.sweep(params.swept(), draw, page=NAME)

@@ -16,19 +16,13 @@ from mlem.ui.boot import through_app
 from mlem.ui.chart import chart
 from mlem.ui.faces_stage import scene
 from mlem.ui.faces_view import FacesView
+from mlem.ui.presets import PRESETS
 from mlem.ui.stage import stage
 from mlem.ui.state import control, read_params
 
 through_app()
 
 NAME = "faces"
-PRESETS = {
-    "Even calls": FacesView(),
-    "The paper’s coins": FacesView(firing="bernoulli"),
-    "Tight budget": FacesView(budget=7.5),
-    "SDE": FacesView(process="sde"),
-    "ML-EM loses": FacesView(process="sde", firing="bernoulli", steps=384, budget=120.0, em_steps=32),
-}
 
 view, notices = read_params(FacesView, NAME)
 params = view.sample()
@@ -39,7 +33,7 @@ plan = faces_view.plan(params, costs)
 planned = planned_calls(params, plan, len(costs)) if plan and costs is not None else None
 
 page.head("Do real networks obey?", faces_words.lead(params, costs, planned))
-page.presets(PRESETS, view, NAME)
+page.presets(PRESETS[NAME], view, NAME)
 page.notices(notices)
 if params.ladder == "shipped" and costs is None:
     st.error("No networks came with this installation: `python -m mlem train --help` tells how to make some.")
@@ -78,7 +72,7 @@ if result is None:
     st.info(faces_words.UNMEASURED, icon=":material/straighten:")
     st.stop()
 
-st.subheader("What does an error cost?", anchor=False)
+st.header("What does an error cost?", anchor=False)
 with st.container(width=260):
     control(view, "unit", NAME)
 left, right = st.columns([3, 2], gap="medium")
@@ -101,7 +95,7 @@ st.markdown(faces_words.measured(result, view.unit))
 if said := faces_words.samplers(result, view.unit):
     st.markdown(said)
 
-st.subheader("What is a better network worth?", anchor=False)
+st.header("What is a better network worth?", anchor=False)
 left, right = st.columns(2, gap="medium")
 with left:
     chart(faces_figures.level_errors(result, view.unit), key="faces.levels", alt=faces_words.gamma(result))

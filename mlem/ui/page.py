@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -13,17 +14,34 @@ from mlem.experiments.params import Params
 from mlem.experiments.result import Result, Row
 from mlem.march import Report
 from mlem.ui import modes, share
+from mlem.ui.palette import DARK, LIGHT, text_on
 from mlem.ui.state import control, keep_params
 
-_CSS = """
-.block-container { padding: 3.2rem 2.5rem 4rem; max-width: 88rem; }
-h1 { font-size: 2rem !important; letter-spacing: -0.015em; padding-bottom: 0 !important; }
-[data-testid="stCaptionContainer"] p { font-size: 0.95rem; }
-@media (max-width: 640px) {
-  .block-container { padding: 3.2rem 1rem 3rem; }
-  h1 { font-size: 1.55rem !important; }
-}
+_CSS = f"""
+.block-container {{ padding: 3.2rem 2.5rem 4rem; max-width: 88rem; }}
+h1 {{ font-size: 2rem !important; letter-spacing: -0.015em; padding-bottom: 0 !important; }}
+h2 {{ font-size: 1.5rem !important; }}
+[data-testid="stCaptionContainer"] p {{ font-size: 0.95rem; }}
+/* Streamlit's own shades of these two are too pale to read. */
+[data-testid="stCaptionContainer"] {{ opacity: 1; color: light-dark({LIGHT.muted}, {DARK.muted}); }}
+[data-testid="stBaseButton-primary"] {{ color: light-dark({text_on(LIGHT.mlem)}, {text_on(DARK.mlem)}) !important; }}
+[data-testid="stSidebarNavLink"]:focus-visible, [data-testid="stMain"]:focus-visible {{
+  outline: 3px solid light-dark({LIGHT.mlem}, {DARK.mlem}); outline-offset: -3px;
+}}
+@media (max-width: 640px) {{
+  .block-container {{ padding: 3.2rem 1rem 3rem; }}
+  h1 {{ font-size: 1.55rem !important; }}
+  h2 {{ font-size: 1.3rem !important; }}
+  [class*="-presets"] {{ gap: 0.4rem !important; }}
+  [class*="-presets"] button {{ padding: 0.25rem 0.7rem; }}
+}}
+@media (prefers-reduced-motion: reduce) {{
+  *, ::before, ::after {{ animation: none !important; transition: none !important; }}
+}}
 """
+
+
+_MARKS = re.compile(r"[\\`*_\[\]<>~$:!#|&@]")
 
 
 def head(question: str, lead: str) -> None:
@@ -38,7 +56,7 @@ def presets(offered: Mapping[str, Params], current: Params, page: str) -> None:
     """A button for each preset; the one that is shown stands out. A preset becomes the link. None in class."""
     if modes.modes().classroom:
         return
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", key=f"{page}.presets"):
         for title, params in offered.items():
             st.button(
                 title,
@@ -66,7 +84,12 @@ def more_controls(
 def notices(messages: Sequence[str]) -> None:
     """What was mended, said once each."""
     for message in messages:
-        st.info(message[0].upper() + message[1:], icon=":material/build:")
+        st.info(_as_it_is(message[0].upper() + message[1:]), icon=":material/build:")
+
+
+def _as_it_is(text: str) -> str:
+    """``text`` without what Markdown makes of it: a link may have put anything into it, a picture on another server too."""
+    return _MARKS.sub(r"\\\g<0>", text)
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)

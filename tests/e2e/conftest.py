@@ -54,11 +54,12 @@ def page(browser: Browser) -> Iterator[Page]:
     tab.set_default_timeout(WAIT)
     wrong: list[str] = []
     tab.on("pageerror", lambda error: wrong.append(f"threw {error}"))
-    tab.on("request", lambda request: wrong.append(f"asked {request.url}") if _is_foreign(request.url) else None)
+    tab.on("request", lambda request: wrong.append(f"asked {request.url}") if is_foreign(request.url) else None)
     yield tab
     context.close()
     assert not wrong
 
 
-def _is_foreign(url: str) -> bool:
+def is_foreign(url: str) -> bool:
+    """Whether an address is none of a server's on this machine."""
     return not url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:"))

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Locator, Page, expect
 
+PAGES = {file.stem: "" if file.stem == "race" else file.stem for file in sorted(Path(__file__).parents[2].glob("pages/*.py"))}
+"""Every page's name, and where it is."""
+
+_DRAWN = """() =>
+  [...document.querySelectorAll(".mlem-chart, .wp-figure")].every((one) => one.dataset.draws) &&
+  [...document.querySelectorAll(".stage")].every((one) => one.dataset.drawMs && one.dataset.ended === "true")"""
 READY = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 
 
@@ -19,6 +26,15 @@ def visit(page: Page, url: str) -> None:
 def settle(page: Page) -> None:
     """Waits until no script runs."""
     page.wait_for_selector(READY)
+
+
+def visit_drawn(page: Page, url: str = "") -> None:
+    """Opens ``url``, if one is given, and waits until all charts are drawn and all stages are at their end."""
+    if url:
+        page.goto(url)
+    settle(page)
+    page.get_by_role("heading", level=1).wait_for()
+    page.wait_for_function(_DRAWN)
 
 
 def stage(page: Page) -> Locator:

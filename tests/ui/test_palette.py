@@ -37,6 +37,11 @@ def test_words_reach_four_and_a_half_to_one(colours: Palette) -> None:
             assert contrast(colour, ground) >= 4.5, (colour, ground)
 
 
+@BOTH
+def test_words_on_the_button_of_the_chosen_preset(colours: Palette) -> None:
+    assert contrast(text_on(colours.mlem), colours.mlem) >= 4.5
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("count", range(1, 11))
 def test_dearer_levels_have_more_ink(count: int, theme: str) -> None:
