@@ -15,7 +15,9 @@ export default function ({ data, parentElement }) {
     root.plot = new Plot(root.firstChild, (narrow) => figureOf(root, narrow));
   }
   root.content = decode(data, MAGIC);
-  root.style.minHeight = `${root.content.height}px`; // nothing moves when the library arrives
+  const { height, zoom } = root.content;
+  root.style.minHeight = `${zoom * height}px`; // nothing moves when the library arrives
+  root.style.setProperty("--zoom", zoom);
   root.setAttribute("aria-label", root.content.alt);
   root.plot.name = root.content.key;
   root.plot.load(root.content.plotly);

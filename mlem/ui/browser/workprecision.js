@@ -99,7 +99,7 @@ class WorkPrecision {
     if (first || content.about !== before.about) this.y = null;
     this.x = [targets[targets.length - 1], targets[0]].map((log, i) => log / Math.LN10 + (i ? -0.04 : 0.04));
     if (first) this.figure.style.minHeight = `${content.height}px`; // nothing moves when the library arrives
-    Object.assign(this.root.dataset, { projector: content.projector, runs: this.scene.methods.em.runs + this.scene.methods.mlem.runs });
+    Object.assign(this.root.dataset, { projector: content.projector, hidden: content.hidden.join(" "), runs: this.scene.methods.em.runs + this.scene.methods.mlem.runs });
     if (!this.ghost) this.fit(first);
     this.plot.name = content.key;
     this.plot.load(content.plotly);
