@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -162,7 +162,7 @@ def trials(sde: SDE, fine: int) -> Trials:
     return Trials(sde, fine)
 
 
-@cache
+@lru_cache(maxsize=64)
 def _step_errors(sde: SDE) -> tuple[Float[np.ndarray, " sizes"], Float[np.ndarray, " sizes"]]:
     """s(N) of the true drift at a few N up to what the coarsest fine grid can judge; it never rises with N, so that where few
     steps are right by accident they are not trusted."""
@@ -457,7 +457,7 @@ def _rough_steps(sde: SDE) -> int:
     return divisor_near(sde.resolution, FINE_GRIDS[0])
 
 
-@cache
+@lru_cache(maxsize=64)
 def _divisors(fine: int) -> tuple[int, ...]:
     return tuple(n for n in range(1, fine + 1) if fine % n == 0)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise, product
 from pathlib import Path
 
@@ -79,7 +79,7 @@ class Residual:
         return torch.addmm(self._mean.to(x), waves, self._out.to(x)).view_as(x)
 
 
-@cache
+@lru_cache(maxsize=64)
 def _calibrated_drifts(sde: SDE, levels: int, residual: str, seed: int) -> tuple[Drift, ...]:
     """f + a_k g_k for k = 1..levels."""
     amplitudes = _stored(sde, levels, residual) if seed == STORED_SEED else None
@@ -273,7 +273,7 @@ def _spectral_sde(drift: Drift) -> SDE:
     )
 
 
-@cache
+@lru_cache(maxsize=64)
 def _spectral_tails(levels: int, seed: int) -> tuple[float, ...]:
     """r_0, …, r_K: the share of Σ a_j that level k leaves out, such that its path error is 2^−k; r_0 is all of it. Every band
     of modes is nearly the same function of x, so that a few modes stand for all."""

@@ -6,7 +6,8 @@ own files. The tool runs on the same processors as the server and takes a share 
 
 Phases, one after the other (classroom.py): the first visitor of each page, alone; all join at once; all move controls; so they
 do while one, and then while ``sweeps`` of them, run sweeps that nobody has stored; those leave, and the server is watched until
-it rests; and all close their tabs and open their links again.
+it rests; all close their tabs and open their links again; and, if ``minutes`` are given, all that goes on for so long, so that
+it shows whether memory stays where it is.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ class AppParams(Params):
     sweeps: int = integer(5, low=0, high=20, label="Sweeps", help="Sessions that run sweeps while all others move controls.")
     seconds: float = number(60.0, low=1.0, high=3600.0, label="Seconds", help="How long each phase of moves is.")
     think: float = number(2.0, low=0.1, high=60.0, label="Seconds between moves", help="On average, of each session.")
+    minutes: float = number(
+        0.0, low=0.0, high=600.0, label="Minutes of coming and going", help="In the end, to see whether memory is flat."
+    )
     moves: str = choice(
         "lesson",
         choices={"lesson": "γ and presets", "any": "Any control"},
@@ -76,13 +80,15 @@ class Timing:
 @dataclass(frozen=True)
 class AppResult(Result):
     """``rest``: seconds from the last sweep's leaving until the server rested, and ``memory``: [seconds, 10^9 bytes] of the
-    server over time; None and empty where the server is not this tool's own. ``shares``: processors that the server kept busy,
-    by phase; ``own_share``: those that this tool did. ``errors``: what went wrong, and how often."""
+    server over time; None and empty where the server is not this tool's own. ``soak``: memory at start, middle and end of the
+    minutes of coming and going, each the median of a tenth of them; empty where there were none. ``shares``: processors that
+    the server kept busy, by phase; ``own_share``: those that this tool did. ``errors``: what went wrong, and how often."""
 
     timings: tuple[Timing, ...]
     errors: dict[str, int]
     rest: float | None
     memory: tuple[tuple[float, float], ...]
+    soak: tuple[float, ...]
     shares: dict[str, float]
     own_share: float
     machine: Machine
@@ -113,6 +119,8 @@ class AppResult(Result):
             lines.append(_row("all", "memory, GB", len(self.memory), [self.peak], f"≤ {MOST_GB:g}", self.peak <= MOST_GB))
         if self.growth is not None:
             lines.append(_row("all", "memory gained in the second half, GB", len(self.memory), [self.growth], "", None))
+        for when, size in zip(("start", "middle", "end"), self.soak, strict=False):
+            lines.append(_row("coming and going", f"memory at its {when}, GB", 1, [size], "", None))
         return lines
 
     def summary(self) -> str:
@@ -153,6 +161,7 @@ def run(params: AppParams, report: Report | None = None) -> AppResult:
             sweeps=params.sweeps,
             seconds=params.seconds,
             think=params.think,
+            minutes=params.minutes,
             any_control=params.moves == "any",
             seed=params.seed,
             tell=report or (lambda done: None),
@@ -164,10 +173,18 @@ def run(params: AppParams, report: Report | None = None) -> AppResult:
         errors=dict(room.errors.most_common(_ERRORS)),
         rest=room.rest,
         memory=tuple(room.memory),
+        soak=_soak([size for second, size in room.memory if second >= room.soaked_from]) if params.minutes else (),
         shares=room.shares,
         own_share=own_share,
         machine=machine,
     )
+
+
+def _soak(sizes: list[float]) -> tuple[float, ...]:
+    """Medians of the first tenth, of that in the middle and of the last one; nothing where memory cannot be told."""
+    tenth, middle = max(1, len(sizes) // 10), len(sizes) // 2
+    parts = (sizes[:tenth], sizes[middle - tenth // 2 : middle + tenth // 2 + 1], sizes[-tenth:])
+    return tuple(float(np.median(part)) for part in parts) if sizes else ()
 
 
 def _timing(sample: Sample) -> Timing:

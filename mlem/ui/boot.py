@@ -16,6 +16,7 @@ import torch
 from streamlit.runtime.app_session import AppSession
 
 from mlem.experiments.experiment import NAMES
+from mlem.ui.compression import compress_for_all
 
 ICON = Path(__file__).with_name("icon.svg")  # a file of ours: Streamlit fetches named icons from elsewhere
 
@@ -51,6 +52,7 @@ def _prepare() -> None:
     gc.freeze()
     _send_at_once()
     _watch_no_files()
+    compress_for_all()
 
 
 def _send_at_once() -> None:

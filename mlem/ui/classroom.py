@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections import Counter
@@ -46,8 +47,9 @@ class Sample:
 
 class Classroom:
     """``sessions`` at ``server``; ``sweeps`` of them run sweeps in one of three phases of moves, each ``seconds`` long.
-    ``think``: mean seconds between moves of a session. ``any_control``: whether any control is moved, or γ and presets alone.
-    What was found is in ``samples``, ``errors``, ``memory``, ``shares`` and ``rest``."""
+    ``think``: mean seconds between moves of a session. ``minutes``: of coming and going in the end. ``any_control``: whether
+    any control is moved, or γ and presets alone. What was found is in ``samples``, ``errors``, ``memory``, ``shares`` and
+    ``rest``; ``soaked_from`` is the second from which they came and went."""
 
     def __init__(
         self,
@@ -57,12 +59,13 @@ class Classroom:
         sweeps: int,
         seconds: float,
         think: float,
+        minutes: float,
         any_control: bool,
         seed: int,
         tell: Report,
     ) -> None:
         self._server, self._sweeps, self._tell = server, sweeps, tell
-        self._seconds, self._think, self._any_control = seconds, think, any_control
+        self._seconds, self._think, self._minutes, self._any_control = seconds, think, minutes, any_control
         self._tabs = [Tab(server.address, random.Random(f"{seed} {n}"), self._went_wrong) for n in range(sessions)]
         self._seen = dict[tuple[str, str], float]()  # when a state was first on somebody's screen
         self._unstored = (f"v=1&seed={seed}" for seed in count(_FIRST_SEED))
@@ -72,22 +75,28 @@ class Classroom:
         self.memory = list[tuple[float, float]]()
         self.shares = dict[str, float]()
         self.rest: float | None = None
+        self.soaked_from = math.inf
 
     async def lesson(self) -> None:
         """All phases."""
-        watcher = asyncio.create_task(self._watch_memory())
+        began = time.perf_counter()
+        watcher = asyncio.create_task(self._watch_memory(began))
         try:
             async with self._during("first visitor"):
                 for page in PAGES:
                     await self._open(self._tabs[0], page)
             await self._join()
             phases = sorted({0, min(1, self._sweeps), self._sweeps})
+            share = self._seconds / (len(phases) * self._seconds + 60 * self._minutes)  # of one phase in all the time
             for done, sweeps in enumerate(phases):
-                await self._moves(sweeps, begin=done / len(phases), end=(done + 1) / len(phases))
+                await self._moves(sweeps, begin=done * share, end=(done + 1) * share)
             if self._sweeps:
                 await self._leave_sweeps()
             async with self._during("all come back"):
                 await asyncio.gather(*(self._come_back(tab, by_link=True) for tab in self._tabs))
+            if self._minutes:
+                self.soaked_from = time.perf_counter() - began
+                await self._acts("coming and going", self._sweeps, 60 * self._minutes, begin=len(phases) * share, end=1.0)
         finally:
             watcher.cancel()
             await asyncio.gather(*(tab.close() for tab in self._tabs))
@@ -102,16 +111,21 @@ class Classroom:
             await asyncio.gather(*map(self._open, self._tabs, pages))
 
     async def _moves(self, sweeps: int, *, begin: float, end: float) -> None:
-        """All but ``sweeps`` sessions move controls, the others run sweeps."""
+        """A phase of moves beside so many sweeps."""
         phase = {0: "no sweep", 1: "one sweep"}.get(sweeps, f"{sweeps} sweeps")
+        await self._acts(phase, sweeps, self._seconds, begin=begin, end=end)
+
+    async def _acts(self, phase: str, sweeps: int, seconds: float, *, begin: float, end: float) -> None:
+        """All but ``sweeps`` sessions move controls, the others run sweeps, for ``seconds``; progress goes from ``begin``
+        to ``end``."""
         async with self._during(phase, sweeps), asyncio.TaskGroup() as group:
-            until = time.perf_counter() + self._seconds
+            until = time.perf_counter() + seconds
             for tab in self._tabs[:sweeps]:
                 group.create_task(self._sweep(tab, until))
             for tab in self._tabs[sweeps:]:
                 group.create_task(self._take_part(tab, until))
             while (left := until - time.perf_counter()) > 0:
-                self._tell(end - (end - begin) * left / self._seconds)
+                self._tell(end - (end - begin) * left / seconds)
                 await asyncio.sleep(min(_TICK, left))
 
     async def _leave_sweeps(self) -> None:
@@ -172,6 +186,10 @@ class Classroom:
             keys = [key for key in tab.controls("slider") if key.endswith(".gamma")]
         else:
             keys = [key for key in tab.controls("button") if ".preset." in key]
+        if not keys:
+            self._went_wrong(f"{tab.page or 'landing page'}: there is nothing to move")
+            await self._open(tab, tab.chance.choice(MOVED))
+            return
         sent = time.perf_counter()
         seconds = await self._answered(tab.move(tab.chance.choice(keys)))
         self._note("control → new figure", seconds)
@@ -229,8 +247,7 @@ class Classroom:
             sample = self.samples.setdefault((self._phase, what), Sample(self._phase, what, self._swept))
             sample.seconds.append(seconds)
 
-    async def _watch_memory(self) -> None:
-        began = time.perf_counter()
+    async def _watch_memory(self, began: float) -> None:
         while (size := self._server.memory()) is not None:
             self.memory.append((time.perf_counter() - began, size))
             await asyncio.sleep(1.0)

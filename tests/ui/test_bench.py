@@ -12,7 +12,7 @@ from mlem.__main__ import main
 from mlem.experiments.bench import Machine
 from mlem.experiments.result import to_csv, to_json
 from mlem.ui import bench, classroom
-from mlem.ui.bench import AppParams, AppResult, Timing, _timing, run
+from mlem.ui.bench import AppParams, AppResult, Timing, _soak, _timing, run
 from mlem.ui.classroom import Sample
 from mlem.ui.serving import Server, serving
 
@@ -70,6 +70,23 @@ def test_it_can_be_cancelled(server: Server) -> None:
         run(dataclasses.replace(SMALL, port=server.port, sweeps=0), cancel)
 
 
+@pytest.mark.usefixtures("impatient")
+def test_coming_and_going_ends_with_memory_at_its_start_middle_and_end() -> None:
+    told: list[float] = []
+    result = run(dataclasses.replace(SMALL, sweeps=0, seconds=1.0, minutes=0.05), told.append)
+    assert result.errors == {}
+    assert any(timing.phase == "coming and going" for timing in result.timings)
+    assert told == sorted(told)
+    assert len(result.soak) == 3
+    assert [row["what"] for row in result.rows()][-3:] == [f"memory at its {when}, GB" for when in ("start", "middle", "end")]
+
+
+def test_memory_of_coming_and_going_is_that_of_tenths() -> None:
+    assert _soak([float(n) for n in range(101)]) == (4.5, 50.0, 95.5)
+    assert _soak([0.5]) == (0.5, 0.5, 0.5)
+    assert _soak([]) == ()
+
+
 # ── what is judged and told
 
 
@@ -97,6 +114,7 @@ def made_up(**changes: object) -> AppResult:
         errors={},
         rest=4.0,
         memory=((0.0, 0.3), (1.0, 0.5), (2.0, 0.4)),
+        soak=(),
         shares={"all join": 0.9, "no sweep": 0.25},
         own_share=0.125,
         machine=Machine(2, 0.5, {}),
