@@ -6,6 +6,8 @@ import os
 import re
 from pathlib import Path
 
+from mlem import demo
+
 ALLOWED = "MLEM_HUB"
 """The environment variable that is 1 where ladders may be fetched from the Hub."""
 
@@ -24,10 +26,10 @@ def fetch(name: str) -> Path:
 
     Raises ValueError where this is not allowed, where the repository cannot be had, or where it is larger than 2 GiB.
     """
-    if os.environ.get(ALLOWED) != "1":
+    if os.environ.get(ALLOWED) != "1" or demo.on():
         raise ValueError(
             f"there is no folder {name}, and ladders are fetched from the Hub only where the environment variable "
-            f"{ALLOWED} is 1; set it, or give a folder"
+            f"{ALLOWED} is 1, and never in a demo; set it, or give a folder"
         )
     from huggingface_hub import snapshot_download  # not loaded where it is not allowed
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError

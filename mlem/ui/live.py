@@ -13,6 +13,8 @@ from typing import TypeAlias, TypeVar
 
 import streamlit as st
 
+from mlem import demo
+from mlem.experiments import limits
 from mlem.experiments.convergence import ConvergenceParams
 from mlem.experiments.store import load, steps, swept
 from mlem.jobs import Factory, Pool, Snapshot
@@ -51,7 +53,8 @@ def live(key: Hashable, factory: Factory[T], draw: Draw[T], *, page: str) -> Non
     stopped = f"{page}.stopped"
 
     def look() -> Snapshot[T]:
-        return pool().peek(key) if st.session_state.get(stopped) == key else pool().poll(key, factory)
+        stands = st.session_state.get(stopped) == key or _has_to_wait(key)
+        return pool().peek(key) if stands else pool().poll(key, factory)
 
     def goes_on(seen: Snapshot[T]) -> bool:
         return not seen.over and st.session_state.get(stopped) != key
@@ -74,13 +77,25 @@ def live(key: Hashable, factory: Factory[T], draw: Draw[T], *, page: str) -> Non
     shown()
 
 
+def _has_to_wait(key: Hashable) -> bool:
+    """Whether this session has as many other jobs at work as a demo gives it; those that it left are dropped before long."""
+    if not demo.on():
+        return False
+    asked: list[Hashable] = st.session_state.setdefault("live.asked", [])
+    asked[:] = [other for other in asked if other == key or pool().peek(other).turn is not None]
+    if key not in asked and len(asked) < limits.JOBS:
+        asked.append(key)
+    return key not in asked
+
+
 def _switch(stopped: str, key: Hashable | None) -> None:
     st.session_state[stopped] = key
 
 
 def _progress(seen: Snapshot[T], going: bool, switch: Callable[[], None], key: str) -> None:
     if seen.error is not None:
-        st.error(f"The computation ended early: {seen.error}.", icon=":material/crisis_alert:")
+        why = ". Try again in a minute, or ask for less." if demo.on() else f": {seen.error}."
+        st.error(f"The computation ended early{why}", icon=":material/crisis_alert:")
         return
     if seen.finished:
         st.caption(f"Computed in {digits(seen.seconds)} s, for all who look at it.")

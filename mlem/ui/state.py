@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
+from mlem.experiments import limits
 from mlem.experiments.params import Params, Spec, to_key
 from mlem.ui import along
 from mlem.ui.modes import modes
@@ -37,8 +38,9 @@ def read_params(kind: type[P], page: str) -> tuple[P, list[str]]:
         params, notices = kind.nearest(link)
     else:
         params, notices = remembered or kind(), []
+    params, capped = limits.capped(params)
     keep_params(params, page)
-    return params, notices
+    return params, notices + capped
 
 
 def keep_params(params: Params, page: str) -> None:
@@ -75,7 +77,8 @@ def control(params: Params, name: str, page: str) -> None:
     """The widget for one parameter, as its ``Spec`` asks; none where the link hides it, which leaves its value as it is."""
     if modes().hides(name):
         return
-    spec, value, key = params.specs()[name], getattr(params, name), control_key(page, name)
+    value, key = getattr(params, name), control_key(page, name)
+    spec = limits.limited(name, params.specs()[name])
     if spec.kind == "choice":
         st.selectbox(spec.label, spec.choices, format_func=spec.title, key=key, help=spec.help)
     elif spec.offered:

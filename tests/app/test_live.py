@@ -212,3 +212,27 @@ def test_what_only_prices_neither_restarts_the_job_nor_waits(monkeypatch: pytest
     live.sweep(replace(params, seed=1), lambda parts, done: None, page="test")
     assert keys[0] == keys[1] == keys[2] == swept(params)
     assert keys[3] != keys[0]
+
+
+def test_a_demo_gives_a_session_so_many_jobs_at_a_time(pool: Pool, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLEM_DEMO", "1")
+    monkeypatch.setattr("mlem.experiments.limits.JOBS", 2)
+    asked = [page(letters, f"many {n}") for n in range(3)]
+    for n, app in enumerate(asked):  # one session that goes from job to job
+        if n:
+            app.session_state["live.asked"] = asked[n - 1].session_state["live.asked"]
+        app.run()
+    assert [pool.peek(f"many {n}").turn for n in range(3)] == [1, 2, None]
+    clock.now = PATIENCE + 1
+    while pool.step():
+        pass
+    asked[2].run()
+    assert pool.peek("many 2").turn == 1, "those that were left have made room"
+
+
+def test_a_demo_tells_no_details_of_an_error(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLEM_DEMO", "1")
+    app = page(failing, "fails in a demo").run()
+    while pool.step():
+        pass
+    assert app.run().error[0].value == "The computation ended early. Try again in a minute, or ask for less."
