@@ -9,7 +9,7 @@ import torch
 from mlem.experiments import faces, sample_store
 from mlem.experiments.sample import EXPERIMENT, METHODS, planned_calls
 from mlem.experiments.sample_store import Film
-from mlem.images.devices import in_words
+from mlem.images.devices import device_of, in_words
 from mlem.images.ladders import own
 from mlem.ui import faces_figures, faces_view, faces_words, live, page
 from mlem.ui.boot import through_app
@@ -59,7 +59,7 @@ with controls:
         view,
         ("pictures", "precision", *(["ladder"] if own() else [])),
         NAME,
-        note=faces_words.hardware(in_words(torch.device("cpu"))),
+        note=faces_words.hardware(in_words(device_of(view.device)), alone=not torch.cuda.is_available()),
     )
 with picture:
     if missing:

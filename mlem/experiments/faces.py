@@ -17,6 +17,7 @@ from mlem.experiments.params import Params, choice, integer
 from mlem.experiments.result import Result, Row, unexported
 from mlem.fits import cost_exponent, exponent_with_floor
 from mlem.frontier import Envelope, Runs, envelope, speedup
+from mlem.images.devices import DEVICES, device_of
 from mlem.images.process import GFLOP, PRECISIONS, PROCESSES
 from mlem.images.samplers import SAMPLERS
 from mlem.images.sweep import FINE, GROUP, METHODS, ODE_REFERENCE, Piece
@@ -33,6 +34,12 @@ def precision() -> Any:
     """In what the networks compute."""
     help = "In which the larger networks compute; states stay in single."
     return choice("bfloat16", choices=PRECISIONS, label="Precision", help=help)
+
+
+def device() -> Any:
+    """Where the networks compute."""
+    help = "Where the networks compute. Noise is drawn on the processor, so that it is the same on all devices."
+    return choice("auto", choices=DEVICES, label="Device", help=help)
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,7 @@ class FacesParams(Params):
         help="Over which errors are averaged; more make bands narrower.",
     )
     precision: str = precision()
+    device: str = device()
     seed: int = fields.seed("Of the pictures, the noise on the way and the calls.")
     fresh: str = choice(
         "no",
@@ -64,6 +72,7 @@ class FacesParams(Params):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        device_of(self.device)  # which raises for one that is not there
         if self.pictures % GROUP:
             raise ValueError(f"pictures takes a multiple of {GROUP}, got {self.pictures}")
 

@@ -18,12 +18,13 @@ from mlem.brownian import BrownianPath
 from mlem.errors import Estimate, rmse, squared_errors
 from mlem.experiments import fields
 from mlem.experiments.experiment import Experiment
-from mlem.experiments.faces import FacesParams, precision
+from mlem.experiments.faces import FacesParams, device, precision
 from mlem.experiments.faces_store import load
 from mlem.experiments.params import Params, choice, integer, number
 from mlem.experiments.result import Result, Row, unexported
 from mlem.firing import calls_of_first_path
 from mlem.images.data import to_bytes
+from mlem.images.devices import device_of
 from mlem.images.ladders import LADDERS, ladder, own
 from mlem.images.pilot import Effects, Plan, measure_effects, plan
 from mlem.images.process import PROCESSES, levels_of
@@ -74,6 +75,7 @@ class SampleParams(Params):
     )
     pictures: int = integer(8, low=1, high=32, offered=(4, 8), label="Pictures", help="Each has noise of its own.")
     precision: str = precision()
+    device: str = device()
     seed: int = fields.seed("Of the pictures, the noise on the way and the calls.")
     ladder: str = choice(
         "shipped",
@@ -84,6 +86,7 @@ class SampleParams(Params):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        device_of(self.device)  # which raises for one that is not there
         for name in ("steps", "em_steps"):
             if GRID % getattr(self, name):
                 raise ValueError(
@@ -98,6 +101,9 @@ class SampleParams(Params):
             if GRID % (asked := values.get(name, getattr(cls, name))):
                 values[name] = _divisor(asked)
                 notices.append(f"{name} takes a divisor of {GRID}, got {asked}. It is now {values[name]}.")
+        if values.get("device") == "cuda" and not torch.cuda.is_available():
+            values["device"] = cls.device
+            notices.append(f"There is no CUDA device here. Device is now {cls.device}.")
         if values.get("ladder") == "own" and own() is None:
             values["ladder"] = cls.ladder
             notices.append(f"No ladder but the shipped one is on offer here. Networks are now {cls.ladder}.")
@@ -177,9 +183,10 @@ def run(params: SampleParams, report: Report | None = None) -> SampleResult:
 
 def draw(params: SampleParams, method: str, report: Report | None = None) -> Drawn:
     """The pictures of one of ``METHODS``. Picture i does not depend on how many are drawn."""
-    levels = levels_of(ladder(params.ladder), params.process, precision=params.precision)
+    place = device_of(params.device)
+    levels = levels_of(ladder(params.ladder, place), params.process, precision=params.precision)
     sde = levels.sde
-    path = BrownianPath(params.pictures, sde.shape, GRID, sde.horizon, params.seed, dtype=torch.float32)
+    path = BrownianPath(params.pictures, sde.shape, GRID, sde.horizon, params.seed, dtype=torch.float32, device=place)
     steps = {"mlem": params.steps, "em": params.em_steps, "reference": GRID}[method]
     shown = [round(x) for x in np.linspace(0, steps, FRAMES + 1)]
     solve: Callable[..., Solution] = partial(euler_maruyama, sde, levels[-1])
@@ -190,16 +197,16 @@ def draw(params: SampleParams, method: str, report: Report | None = None) -> Dra
         used, p = found.chosen(levels), found.probabilities
         solve = partial(multilevel_euler_maruyama, sde, used, p, firing=params.firing, draws="shared", seed=params.seed)
         calls = planned_calls(params, found, len(levels))
-    initial = sde.initial(params.pictures, params.seed, dtype=torch.float32)
+    initial = sde.initial(params.pictures, params.seed, dtype=torch.float32, device=place)
     done = solve(steps=steps, path=path, initial=initial, save=sorted(set(shown)), report=report)
     assert done.states is not None
-    place = {n: i for i, n in enumerate(done.saved)}
-    frames = to_bytes(done.states[[place[n] for n in shown]]).permute(0, 1, 3, 4, 2).numpy()
+    at = {n: i for i, n in enumerate(done.saved)}
+    frames = to_bytes(done.states[[at[n] for n in shown]]).permute(0, 1, 3, 4, 2).cpu().numpy()
     return Drawn(
         method=method,
         steps=steps,
         frames=frames,
-        final=done.final,
+        final=done.final.cpu(),
         calls=calls,
         evaluations=tuple(found.spread(done.evaluations, len(levels)).tolist()),
         expected=tuple(found.spread(done.ledger.expected, len(levels)).tolist()),
@@ -229,10 +236,12 @@ def effects(params: SampleParams, report: Report | None = None) -> Effects:
     """The pilot of the stored measurement, or one that is run now and kept."""
     if params.ladder == "shipped" and (measured := load(FacesParams(process=params.process))):
         return measured.effects
-    networks = ladder(params.ladder)
+    networks = ladder(params.ladder, place := device_of(params.device))
     key = (tuple(level.sha256 for level in networks.levels), params.process, params.precision)
     if key not in _pilots:
-        _pilots[key] = measure_effects(levels_of(networks, params.process, precision=params.precision), report=report)
+        _pilots[key] = measure_effects(
+            levels_of(networks, params.process, precision=params.precision), device=place, report=report
+        )
     return _pilots[key]
 
 

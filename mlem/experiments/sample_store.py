@@ -23,6 +23,7 @@ from mlem.experiments import faces_store
 from mlem.experiments.faces import FacesParams
 from mlem.experiments.result import write_arrays
 from mlem.experiments.sample import GRID, METHODS, Drawn, SampleParams, SampleResult, draw, judge
+from mlem.images.devices import device_of
 from mlem.images.ladders import ladder
 from mlem.images.process import GFLOP, PROCESSES
 from mlem.images.sheet import Sheet, to_sheet
@@ -46,7 +47,7 @@ class Film:
 def matters(params: SampleParams, method: str) -> SampleParams:
     """``params`` as far as the pictures of ``method`` depend on them: all else is at its default."""
     own = {"mlem": ("steps", "budget", "firing"), "em": ("em_steps",), "reference": ()}[method]
-    named = (*own, "process", "pictures", "precision", "seed", "ladder")
+    named = (*own, "process", "pictures", "precision", "device", "seed", "ladder")
     return SampleParams(**{name: getattr(params, name) for name in named})
 
 
@@ -87,17 +88,30 @@ def rebuild(file: Path = STORED) -> Iterator[float]:
     for done in faces_store.rebuild([FacesParams(process=process) for process in PROCESSES], file.parent):
         yield 0.95 * done
     if len(load(SampleParams(), file)) < len(METHODS):
-        films = list[Film]()
-        for done, film in steps(SampleParams()):
-            films += [film] if film else []
+        for done in _made(file):
             yield 0.95 + 0.05 * done
-        hashes = [level.sha256 for level in ladder("shipped").levels]
-        _write(file, hashes, dict(zip(METHODS, films, strict=True)))
     yield 1.0
 
 
+def retime(file: Path = STORED) -> Iterator[float]:
+    """Takes all seconds of what is stored anew, on a machine that does nothing else: those of the networks, and those of the
+    default's sample, which is drawn again."""
+    faces_store.retime(file.parent)
+    yield from _made(file)
+
+
+def _made(file: Path) -> Iterator[float]:
+    """Draws the default's sample and writes it."""
+    films = list[Film]()
+    for done, film in steps(SampleParams()):
+        films += [film] if film else []
+        yield done
+    hashes = [level.sha256 for level in ladder("shipped").levels]
+    _write(file, hashes, dict(zip(METHODS, films, strict=True)))
+
+
 def _costs(params: SampleParams) -> Float[np.ndarray, " levels"]:
-    return np.array([level.flops / GFLOP for level in ladder(params.ladder).levels])
+    return np.array([level.flops / GFLOP for level in ladder(params.ladder, device_of(params.device)).levels])
 
 
 def _filmed(params: SampleParams, method: str, report: Report) -> Film:

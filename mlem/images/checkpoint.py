@@ -50,6 +50,11 @@ class Ladder:
     levels: tuple[NetworkLevel, ...]
 
 
+def device_of_ladder(ladder: Ladder) -> torch.device:
+    """Where its networks are."""
+    return next(ladder.levels[0].denoiser.parameters()).device
+
+
 def load_ladder(source: Path | str, *, device: torch.device | str = "cpu") -> Ladder:
     """The ladder in a folder; or on the Hub, as "owner/name", where the environment variable MLEM_HUB is 1.
 

@@ -9,12 +9,12 @@ import torch
 
 from mlem.checks import check_choice
 
-DEVICES = ("auto", "cpu", "cuda")
+DEVICES = {"auto": "Automatic: CUDA where there is one", "cpu": "Processor", "cuda": "CUDA"}
 
 
 def device_of(choice: str) -> torch.device:
     """The device of a choice among :data:`DEVICES`; "auto" is CUDA where there is one. Raises ValueError where there is not."""
-    check_choice("device", choice, DEVICES)
+    check_choice("device", choice, tuple(DEVICES))
     there = torch.cuda.is_available()
     if choice == "cuda" and not there:
         raise ValueError("device takes auto or cpu where PyTorch sees no CUDA device, got cuda")

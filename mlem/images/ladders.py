@@ -7,6 +7,9 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
+import torch
+
+from mlem import demo
 from mlem.checks import check_choice
 from mlem.images.checkpoint import SHIPPED, Ladder, load_ladder
 
@@ -17,12 +20,12 @@ LADDERS = {"shipped": "Shipped: CelebA faces", "own": f"Your own ({VARIABLE})"}
 
 
 def own() -> str | None:
-    """What MLEM_LADDERS names, None where it is not set."""
-    return os.environ.get(VARIABLE) or None
+    """What MLEM_LADDERS names, None where it is not set, and in a demo."""
+    return None if demo.on() else os.environ.get(VARIABLE) or None
 
 
-def ladder(choice: str) -> Ladder:
-    """The ladder of a choice among ``LADDERS``, loaded once.
+def ladder(choice: str, device: torch.device | str = "cpu") -> Ladder:
+    """The ladder of a choice among ``LADDERS``, loaded once on each device.
 
     Raises ValueError where none is named, and for whatever is wrong with it.
     """
@@ -30,9 +33,9 @@ def ladder(choice: str) -> Ladder:
     source = SHIPPED if choice == "shipped" else own()
     if source is None:
         raise ValueError(f"ladder takes own where the environment variable {VARIABLE} names a folder or owner/name on the Hub")
-    return _loaded(source)
+    return _loaded(source, torch.device(device))
 
 
 @lru_cache(maxsize=2)
-def _loaded(source: Path | str) -> Ladder:
-    return load_ladder(source)
+def _loaded(source: Path | str, device: torch.device) -> Ladder:
+    return load_ladder(source, device=device)

@@ -74,12 +74,13 @@ class Plan:
 
 
 @torch.no_grad()
-def measure_effects(levels: Hierarchy, *, report: Report | None = None) -> Effects:
+def measure_effects(levels: Hierarchy, *, device: torch.device | str = "cpu", report: Report | None = None) -> Effects:
     """Effects of all corrections along paths of the finest level. What a kick becomes is followed with the second finest, which
-    costs a fraction and knows as well what a picture looks like. ``report`` is told the fraction done after each step."""
+    costs a fraction and knows as well what a picture looks like. ``device``: where the networks are. ``report`` is told the
+    fraction done after each step."""
     sde, steps = levels.sde, RESOLUTION
-    path = BrownianPath(_PICTURES, sde.shape, steps, sde.horizon, _PILOT_SEED, dtype=torch.float32)
-    initial = sde.initial(_PICTURES, _PILOT_SEED, dtype=torch.float32)
+    path = BrownianPath(_PICTURES, sde.shape, steps, sde.horizon, _PILOT_SEED, dtype=torch.float32, device=device)
+    initial = sde.initial(_PICTURES, _PILOT_SEED, dtype=torch.float32, device=device)
     at = [int((m + 0.5) * steps / _TIMES) for m in range(_TIMES)]
     ends = np.cumsum([0, steps, *(steps - n for n in at)]) / (steps + sum(steps - n for n in at))  # of what is done
     run = euler_maruyama(
@@ -95,7 +96,7 @@ def measure_effects(levels: Hierarchy, *, report: Report | None = None) -> Effec
         kicked = y + corrections * scale.view(-1, 1, 1, 1, 1)
         told = stretch(report, float(ends[m]), float(ends[m + 1]))
         moved = _follow(sde, follow, torch.cat([y.unsqueeze(0), kicked]), path, n, told)
-        change = ((moved[1:] - moved[0]).flatten(1).T / scale).double().numpy()
+        change = ((moved[1:] - moved[0]).flatten(1).T / scale).double().cpu().numpy()
         products.append(change.T @ change / len(change))
     return Effects(np.array(at) * sde.horizon / steps, np.stack(products))
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from mlem.brownian import BrownianPath, RememberedPath
 from mlem.errors import NonFiniteStep, squared_errors
 from mlem.hierarchy import Hierarchy
-from mlem.images.checkpoint import Ladder
+from mlem.images.checkpoint import Ladder, device_of_ladder
 from mlem.images.diffusion import Denoise
 from mlem.images.pilot import Effects, Plan, plan, power_law_at
 from mlem.images.process import denoise_of, levels_of
@@ -141,10 +141,10 @@ class _Ground:
         self, ladder: Ladder, levels: Hierarchy, process: str, *, first: int, pictures: int, seed: int, precision: str
     ) -> None:
         self._ladder, self._levels, self._seed, self._precision = ladder, levels, seed, precision
-        sde = levels.sde
-        path = BrownianPath(pictures, sde.shape, FINE, sde.horizon, seed, first=first, dtype=torch.float32)
+        sde, device = levels.sde, device_of_ladder(ladder)
+        path = BrownianPath(pictures, sde.shape, FINE, sde.horizon, seed, first=first, dtype=torch.float32, device=device)
         self._path = path if sde.is_ode else RememberedPath(path)
-        self._initial = sde.initial(pictures, seed, first=first, dtype=torch.float32)
+        self._initial = sde.initial(pictures, seed, first=first, dtype=torch.float32, device=device)
         if process == "ode":
             self.end = self._sampled("dpm++", len(levels), ODE_REFERENCE)
         else:
@@ -207,8 +207,7 @@ def seconds_of(ladder: Ladder, *, pictures: int = GROUP, precision: str = "float
     """Seconds of one evaluation for one picture, by level: warm medians in a batch of ``pictures``."""
     found = []
     for level in ladder.levels:
-        device = next(level.denoiser.parameters()).device
-        y = torch.zeros(pictures, 3, ladder.size, ladder.size, device=device)
+        y = torch.zeros(pictures, 3, ladder.size, ladder.size, device=device_of_ladder(ladder))
         found.append(median(_timed(denoise_of(level, precision), y)) / pictures)
     return np.array(found)
 

@@ -265,6 +265,7 @@ def _one_in(p: float) -> str:
     return whole(max(1, round(1 / p))) if 1 / p < 1e6 else "very many"
 
 
-def hardware(device: str) -> str:
-    """What a live run is computed on."""
-    return f"Live runs are computed here on: {device}."
+def hardware(device: str, *, alone: bool) -> str:
+    """What a live run is computed on; ``alone``: whether there is nothing else to choose."""
+    said = f"Live runs are computed here on: {device}."
+    return f"{said} There is no CUDA device on this machine to choose instead." if alone else said

@@ -53,12 +53,36 @@ def test_half_a_measurement_is_none(stored: Path) -> None:
     assert load(replace(PARAMS, pictures=16), stored) is None
 
 
+def test_seconds_can_be_taken_anew_alone(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    was = load(PARAMS, stored)
+    assert was is not None
+    asked = list[str]()
+
+    def seconds(networks: object, precision: str) -> np.ndarray:
+        asked.append(precision)
+        return 2 * was.seconds
+
+    monkeypatch.setattr(faces_store, "ladder", lambda choice: ladder())
+    monkeypatch.setattr(faces_store, "seconds_of", seconds)
+    faces_store.retime(stored)
+    again = load(PARAMS, stored)
+    assert again is not None
+    assert asked == ["bfloat16"]
+    assert again.device != was.device
+    np.testing.assert_array_equal(again.seconds, 2 * was.seconds)
+    np.testing.assert_array_equal(again.squared, was.squared)
+    assert again.pieces == was.pieces
+    monkeypatch.setattr(faces_store, "manifest", lambda: made_manifest((*HASHES[:-1], "f" * 64)))
+    faces_store.retime(stored)
+    assert asked == ["bfloat16"], "another ladder's are left alone"
+
+
 def test_what_is_there_is_not_made_again(stored: Path) -> None:
     assert list(rebuild([PARAMS], stored)) == [1.0]
 
 
 def test_a_measurement_tells_how_far_it_is_and_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(faces_store, "ladder", lambda choice: ladder())
+    monkeypatch.setattr(faces_store, "ladder", lambda choice, device: ladder())
     monkeypatch.setattr(sweeps, "FINE", 24)
     monkeypatch.setattr(sweeps, "_EM_STEPS", (4, 12))
     monkeypatch.setattr(sweeps, "_MLEM_STEPS", (12,))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mlem.experiments import faces_store, sample_store
 from mlem.experiments.sample import METHODS, Drawn, SampleParams
@@ -138,6 +139,40 @@ def test_real_networks_draw_what_is_stored_of_them(tmp_path: Path, monkeypatch: 
     assert made[0].drawn.cost == pytest.approx(float(made[0].drawn.calls.sum(0) @ made[0].costs))
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="takes a CUDA device: there is none, so it was not run")
+def test_cuda_draws_what_the_processor_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLEM_LADDERS", str(tmp_path))
+    made_ladder(tmp_path)
+    params = SampleParams(ladder="own", process="sde", steps=24, em_steps=16, pictures=2, budget=1.0, precision="float32")
+    drawn = [[part for _, part in steps(replace(params, device=device)) if part] for device in ("cpu", "cuda")]
+    for cpu, cuda in zip(*drawn, strict=True):
+        assert cuda.drawn.final.device.type == "cpu", "what is kept needs no CUDA"
+        np.testing.assert_array_equal(cpu.drawn.calls, cuda.drawn.calls)
+        torch.testing.assert_close(cpu.drawn.final, cuda.drawn.final, atol=5e-3, rtol=0)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_refused_and_mended_in_a_link() -> None:
+    with pytest.raises(ValueError, match="device takes auto or cpu where PyTorch sees no CUDA device, got cuda"):
+        SampleParams(device="cuda")
+    values, notices = SampleParams.mend({"device": "cuda"})
+    assert SampleParams(**values).device == "auto"
+    assert notices == ["There is no CUDA device here. Device is now auto."]
+
+
+def test_what_is_drawn_again_for_its_seconds_is_written_over_the_old(
+    stored: Path, drawn: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[Path]()
+    monkeypatch.setattr(faces_store, "retime", asked.append)
+    monkeypatch.setattr(sample_store, "ladder", lambda choice: made_manifest())
+    before = stored.stat().st_mtime_ns
+    assert list(sample_store.retime(stored))[-1] == 1.0
+    assert asked == [stored.parent]
+    assert drawn == [*METHODS]
+    assert stored.stat().st_mtime_ns > before
+
+
 def test_what_matters_is_complete() -> None:
     """Every parameter matters to some method."""
     changed = SampleParams(
@@ -148,6 +183,7 @@ def test_what_matters_is_complete() -> None:
         em_steps=32,
         pictures=4,
         precision="float32",
+        device="cpu",
         seed=3,
         ladder="own",
     )

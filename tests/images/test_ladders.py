@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from mlem.images import ladders
 from mlem.images.ladders import VARIABLE, ladder, own
@@ -25,6 +26,7 @@ def test_the_named_one_is_loaded_once(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     assert [level.sha256 for level in ladder("own").levels] == [level.sha256 for level in saved.levels]
     assert ladder("own") is ladder("own")
+    assert ladder("own") is ladder("own", torch.device("cpu"))
 
 
 def test_the_shipped_one_is_that_of_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
