@@ -35,6 +35,9 @@ h2 {{ font-size: 1.5rem !important; }}
   [class*="-presets"] {{ gap: 0.4rem !important; }}
   [class*="-presets"] button {{ padding: 0.25rem 0.7rem; }}
 }}
+/* What is about to be drawn anew stays readable until it is. */
+[data-stale="true"] {{ opacity: 1 !important; }}
+[data-testid="stSelectbox"] input {{ text-overflow: ellipsis; }}
 @media (prefers-reduced-motion: reduce) {{
   *, ::before, ::after {{ animation: none !important; transition: none !important; }}
 }}

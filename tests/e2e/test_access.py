@@ -1,4 +1,4 @@
-"""Every page passes axe-core, folded and unfolded, wide and narrow, in both themes; the keyboard gets everywhere and out again."""
+"""Every page passes axe-core, folded and unfolded, wide and narrow, in both themes; and the keyboard gets everywhere."""
 
 from __future__ import annotations
 
