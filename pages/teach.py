@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from mlem.lessons.lesson import MAX_LINK, MAX_STEPS, MAX_WORDS, Lesson, from_text, to_text
+from mlem.lessons.builtin import LESSONS
+from mlem.lessons.lesson import MAX_LINK, MAX_STEPS, MAX_WORDS, Lesson, from_text
 from mlem.ui import page, step_editor, teaching
 from mlem.ui.boot import through_app
 from mlem.ui.claims import classroom, findings
@@ -24,7 +25,7 @@ def read() -> str:
     if not text or text == state.get(SHOWN):
         return ""
     try:
-        begin(from_text(text))
+        begin(LESSONS[text] if text in LESSONS else from_text(text.removeprefix("~")))
     except ValueError as error:
         del st.query_params["draft"]
         return f"The lesson in this link could not be read: {error}. Begin a new one, or ask for the link again."
@@ -78,7 +79,7 @@ page.notices([notice] if notice else [])
 
 st.header("1. Begin", anchor=False)
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    for name, lesson in teaching.ready().items():
+    for name, lesson in LESSONS.items():
         st.button(
             f"Copy “{lesson.title}”", key=f"teach.copy.{name}", icon=":material/content_copy:", on_click=begin, args=(lesson,)
         )
@@ -106,7 +107,7 @@ for at, step in enumerate(steps):
             key = f"teach.{title.lower()}.{at}"
             st.button(f"{title} step {at + 1}", key=key, icon=f":material/{icon}:", on_click=act, args=args, disabled=off)
 with st.expander(f"Change step {place + 1}" if place is not None else "Add a step", expanded=not steps or place is not None):
-    made = step_editor.form(teaching.questions())
+    made = step_editor.form()
     with st.container(horizontal=True):
         full = place is None and len(steps) >= MAX_STEPS
         label = "Add this step" if place is None else "Keep the change"
@@ -121,7 +122,7 @@ if not steps:
     st.caption("Links, a frame and a sheet with QR codes come here once there is a step.")
 else:
     lesson = Lesson((state[TITLE].strip() or UNTITLED)[:MAX_WORDS], steps)
-    text = to_text(lesson)
+    text = teaching.written(lesson)
     if len(text) <= MAX_LINK:
         state[SHOWN] = text
         if st.query_params.get("draft") != text:
@@ -137,11 +138,16 @@ else:
     if way.is_local():
         st.info(teaching.LOCAL, icon=":material/wifi_off:")
     if problem := way.too_long(lesson):
-        st.error(problem, icon=":material/straighten:")
+        st.warning(
+            f"{problem} Until then, each step has a link of its own, which holds that step alone.", icon=":material/straighten:"
+        )
+    if still := way.steps_too_long(lesson):
+        st.error(f"Even alone, step {still[0]} is too long for a link. Shorten its texts.", icon=":material/straighten:")
     else:
-        st.markdown("**The whole lesson**")
-        st.code(way.link(lesson, 1), language=None, wrap_lines=True)
-        st.link_button("Open it", way.link(lesson, 1), icon=":material/play_arrow:")
+        if not problem:
+            st.markdown("**The whole lesson**")
+            st.code(way.link(lesson, 1), language=None, wrap_lines=True)
+            st.link_button("Open it", way.link(lesson, 1), icon=":material/play_arrow:")
         st.download_button(
             "Sheet with QR codes, to print",
             teaching.sheet(lesson, way),
@@ -156,7 +162,10 @@ else:
                 st.code(way.link(lesson, number), language=None, wrap_lines=True)
             st.markdown("**Frame**")
             st.code(way.iframe(lesson, 1), language="html", wrap_lines=True)
+    if len(text) <= MAX_LINK:
         st.caption("The address of this page holds the lesson too: bookmark it, and go on with it later.")
+    else:
+        st.caption("The lesson is too long for this page’s own address too: until it is shorter, it lasts as long as this tab.")
 
 st.header("Thirty laptops, bad wifi", anchor=False)
 st.markdown(classroom())

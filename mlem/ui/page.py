@@ -13,7 +13,7 @@ from mlem.experiments.experiment import Experiment
 from mlem.experiments.params import Params
 from mlem.experiments.result import Result, Row
 from mlem.march import Report
-from mlem.ui import modes, share
+from mlem.ui import glossary, modes, share
 from mlem.ui.palette import DARK, LIGHT, text_on
 from mlem.ui.state import control, keep_params
 
@@ -136,6 +136,15 @@ def numbers(title: str, rows: Sequence[Row], caption: str, page: str) -> None:
         st.caption(caption)
 
     fold(title, ":material/table:", f"{page}.numbers", draw)
+
+
+def words(page: str, params: Params, result: object = None) -> None:
+    """The words and symbols of the page, with its numbers in their formulas, when somebody unfolds them."""
+
+    def draw() -> None:
+        st.markdown(glossary.on_page(page, glossary.today(params, result)), width=760)  # lines that can be read
+
+    fold("Words and symbols on this page", ":material/dictionary:", f"{page}.words", draw)
 
 
 def table(rows: Sequence[Row]) -> None:

@@ -8,6 +8,7 @@ import streamlit as st
 
 from mlem.experiments.params import to_key
 from mlem.lessons.lesson import MAX_OPTIONS, MAX_WORDS, PAGES, Question, Step
+from mlem.lessons.questions import QUESTIONS
 from mlem.ui import teaching
 from mlem.ui.presets import PRESETS
 
@@ -37,9 +38,8 @@ def fill(step: Step | None) -> None:
     st.session_state.update({f"step.{key}": value for key, value in put.items()})
 
 
-def form(asked: dict[str, tuple[str, str]]) -> Step | None:
-    """Draws the form; the step that it holds, or None, with words, while something is missing. ``asked``: the page and the
-    prompt of every question that the app can answer, by name."""
+def form() -> Step | None:
+    """Draws the form; the step that it holds, or None, with words, while something is missing."""
     left, right = st.columns(2, gap="large")
     with left:
         page, params = _place()
@@ -47,7 +47,7 @@ def form(asked: dict[str, tuple[str, str]]) -> Step | None:
     with right:
         intro = st.text_area("What you say first", key="step.intro", max_chars=MAX_WORDS, height=90)
         try:
-            question = _question(page, {name: prompt for name, (where, prompt) in asked.items() if where == page})
+            question = _question(page)
         except ValueError as error:
             st.info(f"The question is not whole yet: {error}.", icon=":material/edit:")
             return None
@@ -100,7 +100,8 @@ def _names(page: str) -> dict[str, str]:
     return {to_key(name): spec.label for name, spec in teaching.kind(page).specs().items()}
 
 
-def _question(page: str, asked: dict[str, str]) -> str | Question | None:
+def _question(page: str) -> str | Question | None:
+    asked = {name: standing.question.prompt for name, standing in QUESTIONS.items() if standing.page == page}
     kinds = [NONE, *asked, OWN_NUMBER, OWN_CHOICE]
     kept = st.session_state.get("step.ask")
     if kept is not None and kept not in kinds:

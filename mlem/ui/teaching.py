@@ -10,7 +10,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import segno
 
 from mlem.experiments.params import Params
+from mlem.lessons.builtin import LESSONS
 from mlem.lessons.lesson import MAX_LINK, PAGES, Lesson, Question, Step, to_text
+from mlem.lessons.questions import QUESTIONS, of_page
 from mlem.ui.modes import Modes
 from mlem.ui.presets import PRESETS
 from mlem.ui.share import frame
@@ -41,7 +43,11 @@ class Way:
     modes: Modes = field(default_factory=Modes)
 
     def link(self, lesson: Lesson, number: int) -> str:
-        """The link of step ``number``, counted from 1."""
+        """The link of step ``number``, counted from 1: it holds the whole lesson, or this step alone where that is too long."""
+        whole = self._link(lesson, number)
+        return whole if len(whole) <= MAX_LINK else self._link(alone(lesson, number), 1)
+
+    def _link(self, lesson: Lesson, number: int) -> str:
         on = {key: text for key, text in self.modes.texts().items() if text}
         return f"{self._page(lesson.steps[number - 1].page)}?{urlencode({'lesson': written(lesson), 'step': number, **on})}"
 
@@ -58,16 +64,20 @@ class Way:
         return (urlsplit(self.base).hostname or "") in _LOCAL
 
     def too_long(self, lesson: Lesson) -> str:
-        """In words how much too long the longest link is, and what to do; "" if all fit."""
-        longest = max(len(self.link(lesson, number)) for number in range(1, len(lesson.steps) + 1))
+        """In words how much too long the longest link to the whole lesson is, and what to do; "" if all fit."""
+        longest = max(len(self._link(lesson, number)) for number in range(1, len(lesson.steps) + 1))
         if longest <= MAX_LINK:
             return ""
         words = sum(len(step.intro) + len(step.after) for step in lesson.steps)
         return (
-            f"This lesson is too long for a link by {longest - MAX_LINK:,} characters: links have {longest:,}, and more than "
-            f"{MAX_LINK:,} do not survive every mail and every QR code. Its texts have {words:,} characters: shorten them, "
-            "remove a step, or make two lessons of it."
+            f"This lesson is too long for one link by {longest - MAX_LINK:,} characters: it would have {longest:,}, and more "
+            f"than {MAX_LINK:,} do not survive every mail and every QR code. Its texts have {words:,} characters: shorten "
+            "them, remove a step, or make two lessons of it."
         )
+
+    def steps_too_long(self, lesson: Lesson) -> tuple[int, ...]:
+        """The steps whose links are too long even for each step alone."""
+        return tuple(n for n in range(1, len(lesson.steps) + 1) if len(self.link(lesson, n)) > MAX_LINK)
 
     def _page(self, page: str) -> str:
         return f"{self.base.rstrip('/')}/{'' if page == PAGES[0] else page}"
@@ -76,35 +86,30 @@ class Way:
 def first_steps() -> tuple[Step, ...]:
     """Two steps to begin from, for a class that has never seen the method."""
     return (
-        Step("race", intro="Two methods, one error. Watch the bills.", question=_asked_on("race"), hide=("seed",)),
-        Step("hierarchy", intro="What does a better network cost?", question=_asked_on("hierarchy"), hide=("seed",)),
+        Step("race", intro="Two methods, one error. Watch the bills.", question=of_page("race"), hide=("seed",)),
+        Step("hierarchy", intro="What does a better network cost?", question=of_page("hierarchy"), hide=("seed",)),
     )
-
-
-def _asked_on(page: str) -> str | None:
-    return next((name for name, (where, _) in questions().items() if where == page), None)
-
-
-def questions() -> dict[str, tuple[str, str]]:
-    """Page and prompt of every question that the app itself can answer, by name."""
-    return {}
-
-
-def ready() -> dict[str, Lesson]:
-    """The lessons that come with the app, by name."""
-    return {}
 
 
 def prompt(step: Step) -> str:
     """What a step asks; "" for nothing."""
     if isinstance(step.question, Question):
         return step.question.prompt
-    return questions()[step.question][1] if step.question in questions() else step.question or ""
+    return QUESTIONS[step.question].question.prompt if step.question in QUESTIONS else ""
 
 
 def written(lesson: Lesson) -> str:
-    """The lesson as links have it."""
-    return f"~{to_text(lesson)}"
+    """The lesson as links have it: by its name if it came with the app."""
+    return next((name for name, known in LESSONS.items() if _reads_alike(known, lesson)), f"~{to_text(lesson)}")
+
+
+def _reads_alike(one: Lesson, other: Lesson) -> bool:
+    return (one.title, one.steps) == (other.title, other.steps)
+
+
+def alone(lesson: Lesson, number: int) -> Lesson:
+    """A lesson of step ``number`` only."""
+    return Lesson(f"{lesson.title}, step {number}", (lesson.steps[number - 1],))
 
 
 def changed(params: Params) -> dict[str, str]:

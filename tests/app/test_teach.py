@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
+from mlem.lessons.builtin import LESSONS
 from mlem.lessons.lesson import MAX_LINK, Lesson, Question, Step, from_text, to_text
 from tests.app.conftest import Visit
 from tests.app.pages import link, prose
@@ -12,7 +14,7 @@ STEPS = (Step("race", {"gamma": "4"}, hide=("seed",)), Step("coin", {"rule": "to
 
 
 def drafted(app: AppTest) -> Lesson:
-    return from_text(link(app)["draft"])
+    return from_text(link(app)["draft"].removeprefix("~"))
 
 
 def opened(visit: Visit, *steps: Step) -> AppTest:
@@ -117,9 +119,22 @@ def test_too_long_is_said_with_what_to_do(visit: Visit) -> None:
     app.text_area(key="step.intro").set_value(noise[:1200]).run()
     app.text_area(key="step.after").set_value(noise[::-1][:1200]).run()
     press(app, "teach.keep")
-    assert "too long for a link by" in app.error[0].value
-    assert "shorten" in app.error[0].value
+    assert "too long for one link by" in app.warning[0].value
+    assert "shorten" in app.warning[0].value
+    assert "Even alone, step 1 is too long" in app.error[0].value
     assert not app.code
+
+
+@pytest.mark.parametrize("name", list(LESSONS))
+def test_a_ready_lesson_is_handed_out_by_its_name(visit: Visit, name: str) -> None:
+    app = visit("teach", {})
+    press(app, f"teach.copy.{name}")
+    assert link(app)["draft"] == name
+    assert f"?lesson={name}&step=1&class=1" in app.code[0].value
+    assert not app.warning
+    press(app, f"teach.remove.{len(LESSONS[name].steps) - 1}")
+    assert f"lesson={name}&" not in app.code[0].value, "it is the teacher's own from the first change on"
+    assert all(len(code.value) <= MAX_LINK for code in app.code if not code.value.startswith("<"))
 
 
 def test_a_broken_draft_is_said_and_dropped(visit: Visit) -> None:

@@ -80,3 +80,21 @@ def test_a_run_that_blows_up_stops_the_page_and_says_why() -> None:
     assert not app.exception
     assert not app.text
     assert "step 7" in app.error[0].value
+
+
+def wording() -> None:
+    """A page of nothing but its words."""
+    import streamlit  # noqa: F401  # AppTest wants one that draws
+
+    from mlem.experiments.coin import CoinParams
+    from mlem.ui import page
+
+    page.words("coin", CoinParams(gamma=4.0))
+
+
+def test_words_have_the_numbers_of_the_page() -> None:
+    app = AppTest.from_function(wording).run()
+    assert not app.markdown, "they are folded"
+    app.session_state["coin.words"] = True
+    app.run()
+    assert "c_{k+1}/c_k = 16.0" in app.markdown[0].value

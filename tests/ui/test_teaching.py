@@ -75,8 +75,21 @@ def test_how_much_too_long() -> None:
     assert WAY.too_long(LESSON) == ""
     noise = " ".join(format(7919 * i**3 % 1_000_003, "x") for i in range(180))[:1200]
     long = Lesson("Long", (Step("race", intro=noise, after=noise[::-1]),))
-    over = len(WAY.link(long, 1)) - 1500
-    assert f"too long for a link by {over:,} characters" in WAY.too_long(long)
+    assert "too long for one link by" in WAY.too_long(long)
+    assert WAY.steps_too_long(long) == (1,)
+
+
+def test_where_the_whole_is_too_long_each_step_travels_alone() -> None:
+    noise = " ".join(format(7919 * i**3 % 1_000_003, "x") for i in range(180))
+    long = Lesson(
+        "Long",
+        tuple(Step("coin", intro=noise[400 * k : 400 * k + 400], after=noise[400 * k : 400 * k + 400][::-1]) for k in range(3)),
+    )
+    assert WAY.too_long(long)
+    assert WAY.steps_too_long(long) == ()
+    query = parse_qs(urlsplit(WAY.link(long, 3)).query)
+    assert query["step"] == ["1"]
+    assert from_text(query["lesson"][0].removeprefix("~")) == Lesson("Long, step 3", long.steps[2:3])
 
 
 @pytest.mark.parametrize(("place", "by", "order"), [(0, 1, "bac"), (0, -1, "abc"), (2, -1, "acb"), (1, 5, "acb")])
