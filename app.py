@@ -17,6 +17,7 @@ page = st.navigation(
         st.Page("pages/steps.py", title="Free steps", icon=":material/timeline:", url_path="steps"),
         st.Page("pages/crossover.py", title="Crossover", icon=":material/call_split:", url_path="crossover"),
         st.Page("pages/faces.py", title="Faces", icon=":material/familiar_face_and_zone:", url_path="faces"),
+        st.Page("pages/lessons.py", title="Lessons", icon=":material/route:", url_path="lessons"),
         st.Page("pages/teach.py", title="Teach", icon=":material/school:", url_path="teach"),
     ],
     position="hidden" if modes().classroom else "sidebar",

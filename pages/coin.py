@@ -6,7 +6,7 @@ import streamlit as st
 
 from mlem.experiments.coin import EXPERIMENT, CoinParams, CoinResult, run
 from mlem.ui import coin_words as words
-from mlem.ui import figures, page
+from mlem.ui import figures, lesson, page
 from mlem.ui.boot import through_app
 from mlem.ui.chart import chart
 from mlem.ui.presets import PRESETS
@@ -29,12 +29,15 @@ def throw_until_called() -> None:
 
 
 through_app()
+learning = lesson.begin(NAME, CoinParams)
 params, notices = read_params(CoinParams, NAME)
 result: CoinResult = page.compute(EXPERIMENT, params)
 
-page.head(EXPERIMENT.question, words.lead(params, result))
-page.presets(PRESETS[NAME], params, NAME)
+page.head(EXPERIMENT.question, learning.lead(words.lead(params, result)))
+if learning.free:
+    page.presets(PRESETS[NAME], params, NAME)
 page.notices(notices)
+hidden = learning.card(params, result)
 
 picture, controls = st.columns([3, 1], gap="large")
 with controls:
@@ -52,6 +55,8 @@ with picture:
     step, mean = st.columns([5, 4])
     with step:
         chart(figures.telescope(result), key="coin.telescope", alt=words.telescope_alt(result), height=figures.HEIGHT)
+    if hidden:
+        st.stop()
     with mean:
         chart(figures.running_mean(result), key="coin.mean", alt=words.mean_alt(result), height=figures.HEIGHT)
     st.markdown(words.equation(result, st.context.theme.type))
@@ -61,4 +66,5 @@ with picture:
 
 st.markdown(words.lesson(params, result))
 page.numbers("The numbers, level by level", result.rows(), words.numbers(result), NAME)
+page.words(NAME, params, result)
 page.take_along(EXPERIMENT, params, result)

@@ -8,7 +8,7 @@ import streamlit as st
 
 from mlem.experiments.convergence import EXPERIMENT, ConvergenceParams
 from mlem.sweeps import Part
-from mlem.ui import curves, live, page
+from mlem.ui import curves, lesson, live, page
 from mlem.ui.boot import through_app
 from mlem.ui.presets import PRESETS
 from mlem.ui.state import control, keep_params, read_params
@@ -18,13 +18,17 @@ through_app()
 
 NAME = "convergence"
 
+learning = lesson.begin(NAME, ConvergenceParams)
 params, notices = read_params(ConvergenceParams, NAME)
 page.head(
     "What does an accuracy cost me?",
-    "Every point is a measured run. The lines are the cheapest way of each method to an error, and their slopes say what the "
-    "next digit costs. Drag γ, the price of a better network: the runs stay, only their prices move.",
+    learning.lead(
+        "Every point is a measured run. The lines are the cheapest way of each method to an error, and their slopes say "
+        "what the next digit costs. Drag γ, the price of a better network: the runs stay, only their prices move."
+    ),
 )
-page.presets(PRESETS[NAME], params, NAME)
+if learning.free:
+    page.presets(PRESETS[NAME], params, NAME)
 page.notices(notices)
 
 
@@ -41,6 +45,8 @@ def draw(parts: Sequence[Part], done: bool) -> None:
         st.caption("Runs appear as they are done, from coarse to fine. First comes the reference that they are compared with.")
         return
     result = curves.judged(params, len(part.runs), part)
+    if learning.card(params, result, ready=done):
+        return
     runs = {"em": result.em_runs, "mlem": result.mlem_runs}
     if params.kind == "synthetic":  # whose seconds say nothing of what a network costs
         runs = {method: replace(side, seconds=np.zeros_like(side.seconds)) for method, side in runs.items()}
@@ -82,3 +88,4 @@ with controls:
     page.more_controls(params, ("kind", *(["residual"] if synthetic else []), "paths", "seed"), NAME)
 with picture:
     live.sweep(params, draw, page=NAME)
+page.words(NAME, params)

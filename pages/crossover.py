@@ -6,7 +6,7 @@ import streamlit as st
 
 from mlem.experiments.crossover import EXPERIMENT, CrossoverParams, TooFewRuns
 from mlem.sweeps import Part
-from mlem.ui import crossover_figures, curves, live, page
+from mlem.ui import crossover_figures, curves, lesson, live, page
 from mlem.ui.boot import through_app
 from mlem.ui.chart import chart
 from mlem.ui.presets import PRESETS
@@ -16,13 +16,17 @@ through_app()
 
 NAME = "crossover"
 
+learning = lesson.begin(NAME, CrossoverParams)
 params, notices = read_params(CrossoverParams, NAME)
 page.head(
     "When does it pay?",
-    "The same measured runs, priced for every γ. Three thresholds, kept apart: **break-even**, which constants decide; the "
-    "**kink** at γ = 2, where ML-EM’s exponent bends; and, above it, **free steps**.",
+    learning.lead(
+        "The same measured runs, priced for every γ. Three thresholds, kept apart: **break-even**, which constants decide; the "
+        "**kink** at γ = 2, where ML-EM’s exponent bends; and, above it, **free steps**."
+    ),
 )
-page.presets(PRESETS[NAME], params, NAME)
+if learning.free:
+    page.presets(PRESETS[NAME], params, NAME)
 page.notices(notices)
 
 
@@ -35,6 +39,8 @@ def draw(parts: Sequence[Part], done: bool) -> None:
         result = None
     if part is None or result is None:
         st.caption("The first runs are on their way.")
+        return
+    if learning.card(params, result, ready=done):
         return
     left, right = st.columns(2, gap="medium")
     with left:
@@ -63,3 +69,4 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
             control(params, name, NAME)
     page.more_controls(params, ("levels", "residual", "paths", "seed"), NAME, width="content")
 live.sweep(params.swept(), draw, page=NAME)
+page.words(NAME, params)

@@ -11,7 +11,7 @@ from mlem.experiments.sample import EXPERIMENT, METHODS, planned_calls
 from mlem.experiments.sample_store import Film
 from mlem.images.devices import device_of, in_words
 from mlem.images.ladders import own
-from mlem.ui import faces_figures, faces_view, faces_words, live, page
+from mlem.ui import faces_figures, faces_view, faces_words, lesson, live, page
 from mlem.ui.boot import through_app
 from mlem.ui.chart import chart
 from mlem.ui.faces_stage import scene
@@ -24,6 +24,7 @@ through_app()
 
 NAME = "faces"
 
+learning = lesson.begin(NAME, FacesView)
 view, notices = read_params(FacesView, NAME)
 params = view.sample()
 stored = sample_store.load(params)
@@ -32,23 +33,28 @@ costs = faces_view.costs(params, stored)
 plan = faces_view.plan(params, costs)
 planned = planned_calls(params, plan, len(costs)) if plan and costs is not None else None
 
-page.head("Do real networks obey?", faces_words.lead(params, costs, planned))
-page.presets(PRESETS[NAME], view, NAME)
+page.head("Do real networks obey?", learning.lead(faces_words.lead(params, costs, planned)))
+if learning.free:
+    page.presets(PRESETS[NAME], view, NAME)
 page.notices(notices)
 if params.ladder == "shipped" and costs is None:
     st.error("No networks came with this installation: `python -m mlem train --help` tells how to make some.")
     st.stop()
 
 
+result = faces_view.measurement(params)
+hidden = learning.card(params, result)
+
+
 def draw(parts: Sequence[Film], done: bool) -> None:
     """The films so far, and once all are there what they say."""
     films = stored | dict(zip(missing, parts, strict=False))
-    result = sample_store.judged(films) if len(films) == len(METHODS) else None
-    stage(scene(params, films, result, faces_view.costs(params, films), planned, "still to come"), key="sample.stage")
-    if result:
-        st.markdown(faces_words.lesson(result, timed=missing in ((), METHODS)))
-        page.numbers("The numbers of this sample", result.rows(), f"Reference: {result.reference}.", NAME)
-        page.take_along(EXPERIMENT, params, result, view)
+    judged = sample_store.judged(films) if len(films) == len(METHODS) and not hidden else None
+    stage(scene(params, films, judged, faces_view.costs(params, films), planned, "still to come"), key="sample.stage")
+    if judged:
+        st.markdown(faces_words.lesson(judged, timed=missing in ((), METHODS)))
+        page.numbers("The numbers of this sample", judged.rows(), f"Reference: {judged.reference}.", NAME)
+        page.take_along(EXPERIMENT, params, judged, view)
 
 
 picture, controls = st.columns([3, 1], gap="large")
@@ -57,7 +63,7 @@ with controls:
         control(view, name, NAME)
     page.more_controls(
         view,
-        ("pictures", "precision", *(["ladder"] if own() else [])),
+        ("pictures", "precision", *(["device"] if torch.cuda.is_available() else []), *(["ladder"] if own() else [])),
         NAME,
         note=faces_words.hardware(in_words(device_of(view.device)), alone=not torch.cuda.is_available()),
     )
@@ -67,9 +73,11 @@ with picture:
     else:
         draw((), True)
 
-result = faces_view.measurement(params)
+if hidden:
+    st.stop()
 if result is None:
     st.info(faces_words.UNMEASURED, icon=":material/straighten:")
+    page.words(NAME, view)
     st.stop()
 
 st.header("What does an error cost?", anchor=False)
@@ -112,6 +120,7 @@ if plan:
 
 page.numbers("The networks, one by one", result.rows(), faces_words.networks(result), "faces.networks")
 page.numbers("All measured runs", result.runs, faces_words.runs(result, params.process), "faces.runs")
+page.words(NAME, view)
 page.take_along(faces.EXPERIMENT, faces.FacesParams(process=params.process), result, view)
 page.fold("The networks’ model card", ":material/badge:", "faces.card", lambda: st.markdown(faces_words.card()))
 st.caption(faces_words.OWN if own() is None else faces_words.LICENCE)

@@ -4,7 +4,7 @@ import streamlit as st
 
 from mlem.experiments import diagnostics
 from mlem.experiments.hierarchy import EXPERIMENT, HierarchyParams, HierarchyResult
-from mlem.ui import diagnostics_figures, figures, page
+from mlem.ui import diagnostics_figures, figures, lesson, page
 from mlem.ui import hierarchy_words as words
 from mlem.ui.boot import through_app
 from mlem.ui.chart import chart
@@ -27,12 +27,15 @@ def diagnose() -> None:
 
 
 through_app()
+learning = lesson.begin(NAME, HierarchyParams)
 params, notices = read_params(HierarchyParams, NAME)
 result: HierarchyResult = page.compute(EXPERIMENT, params)
 
-page.head(EXPERIMENT.question, words.lead(params, result))
-page.presets(PRESETS[NAME], params, NAME)
+page.head(EXPERIMENT.question, learning.lead(words.lead(params, result)))
+if learning.free:
+    page.presets(PRESETS[NAME], params, NAME)
 page.notices(notices)
+hidden = learning.card(params, result)
 
 picture, controls = st.columns([3, 1], gap="large")
 with controls:
@@ -45,11 +48,15 @@ with picture:
     drifts, costs = st.columns([5, 4])
     with drifts:
         chart(figures.level_curves(result), key="hierarchy.curves", alt=words.curves_alt(result), height=figures.HEIGHT)
-    with costs:
-        figure = figures.cost_of_accuracy(result, params.gamma)
-        chart(figure, key="hierarchy.cost", alt=result.summary(), height=figures.HEIGHT)
+    if not hidden:
+        with costs:
+            figure = figures.cost_of_accuracy(result, params.gamma)
+            chart(figure, key="hierarchy.cost", alt=result.summary(), height=figures.HEIGHT)
 
+if hidden:
+    st.stop()
 st.markdown(words.lesson(params, result))
 page.numbers("The numbers, level by level", result.rows(), words.numbers(params, result), NAME)
 page.fold("Is anything off? Diagnostics by level", ":material/stethoscope:", f"{NAME}.diagnosis", diagnose)
+page.words(NAME, params, result)
 page.take_along(EXPERIMENT, params, result)

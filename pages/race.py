@@ -6,7 +6,7 @@ import streamlit as st
 
 from mlem.experiments.race import EXPERIMENT, RaceParams, RaceResult
 from mlem.planning import Unreachable
-from mlem.ui import page, race_words
+from mlem.ui import lesson, page, race_words
 from mlem.ui.boot import through_app
 from mlem.ui.presets import PRESETS
 from mlem.ui.stage import Scene, stage
@@ -15,6 +15,7 @@ from mlem.ui.state import control, keep_params, read_params
 NAME = "race"
 
 through_app()
+learning = lesson.begin(NAME, RaceParams)
 params, notices = read_params(RaceParams, NAME)
 try:
     result: RaceResult = page.compute(EXPERIMENT, params)
@@ -24,9 +25,11 @@ except Unreachable as error:
     keep_params(params, NAME)
     result = page.compute(EXPERIMENT, params)
 
-page.head("Same accuracy: who pays less?", race_words.lead(params, result))
-page.presets(PRESETS[NAME], params, NAME)
+page.head("Same accuracy: who pays less?", learning.lead(race_words.lead(params, result)))
+if learning.free:
+    page.presets(PRESETS[NAME], params, NAME)
 page.notices(notices)
+hidden = learning.card(params, result)
 
 picture, controls = st.columns([3, 1], gap="large")
 with controls:
@@ -37,18 +40,21 @@ with picture:
     shown = result.playback
     stage(
         Scene(
-            summary=result.summary(),
+            summary=race_words.HIDDEN if hidden else result.summary(),
             horizon=shown.horizon,
             paths=shown.paths,
             raster=shown.raster,
-            bills=shown.bills,
-            verdict=race_words.verdict(result),
+            bills={} if hidden else shown.bills,
+            verdict={} if hidden else race_words.verdict(result),
             axes=shown.axes,
             captions=race_words.captions(params),
         ),
         key="race.stage",
     )
 
+if hidden:
+    st.stop()
 st.markdown(race_words.lesson(params, result))
 page.numbers("The numbers, level by level", result.rows(), race_words.ledger(result), NAME)
+page.words(NAME, params, result)
 page.take_along(EXPERIMENT, params, result)

@@ -6,7 +6,7 @@ from functools import partial
 import streamlit as st
 
 from mlem.experiments.steps import EXPERIMENT, StepsParams, StepsResult, load, steps
-from mlem.ui import crossover_figures, curves, live, page
+from mlem.ui import crossover_figures, curves, lesson, live, page
 from mlem.ui.boot import through_app
 from mlem.ui.chart import chart
 from mlem.ui.presets import PRESETS
@@ -16,13 +16,17 @@ through_app()
 
 NAME = "steps"
 
+learning = lesson.begin(NAME, StepsParams)
 params, notices = read_params(StepsParams, NAME)
 page.head(
     "Does halving the step double the bill?",
-    "Both methods keep the same error while the step shrinks 64-fold. EM pays for every step. ML-EM calls each network at its "
-    "own rate, and above γ = 2 that rate is all that it pays for.",
+    learning.lead(
+        "Both methods keep the same error while the step shrinks 64-fold. EM pays for every step. ML-EM calls each "
+        "network at its own rate, and above γ = 2 that rate is all that it pays for."
+    ),
 )
-page.presets(PRESETS[NAME], params, NAME)
+if learning.free:
+    page.presets(PRESETS[NAME], params, NAME)
 page.notices(notices)
 
 
@@ -32,6 +36,8 @@ def draw(results: Sequence[StepsResult], done: bool) -> None:
         st.caption("The runs are on their way: the finest has some thirty thousand steps.")
         return
     result = results[-1]
+    if learning.card(params, result, ready=done):
+        return
     chart(crossover_figures.cost_against_step(result), key="steps.chart", alt=result.summary(), height=520)
     st.markdown(curves.steps_lesson(result))
     if done:
@@ -51,3 +57,4 @@ with picture:
         draw([stored], True)
     else:
         live.live(params, partial(steps, params), draw, page=NAME)
+page.words(NAME, params)

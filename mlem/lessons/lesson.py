@@ -175,9 +175,8 @@ def _plain(value: Any) -> Any:
 def _lesson(content: object) -> Lesson:
     given = _object(content, Lesson)
     steps = tuple(_step(one) for one in _typed("steps", given.get("steps"), list)[: MAX_STEPS + 1])
-    return Lesson(
-        **{**given, "steps": steps, "goals": _texts("goals", given.get("goals", [])), "title": given.get("title", "")}
-    )
+    minutes, goals = _typed("minutes", given.get("minutes", 0), int), _texts("goals", given.get("goals", []))
+    return Lesson(**{**given, "title": given.get("title", ""), "steps": steps, "minutes": minutes, "goals": goals})
 
 
 def _step(content: object) -> Step:
@@ -197,6 +196,7 @@ def _step(content: object) -> Step:
 def _question(content: object) -> Question:
     given = _object(content, Question)
     given["log"] = _typed("log", given.get("log", False), bool)
+    check_choice("kind", given.get("kind", KINDS[0]), KINDS)
     return Question(**{**given, "prompt": given.get("prompt", ""), "options": _texts("options", given.get("options", []))})
 
 

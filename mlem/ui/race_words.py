@@ -9,6 +9,8 @@ from mlem.experiments.plans import SPECTRAL
 from mlem.experiments.race import RaceParams, RaceResult
 from mlem.words import digits, estimate, level_name, times, whole
 
+HIDDEN = "The paths of both methods, and which network is called when. What they cost is shown after your prediction."
+
 
 def lead(params: RaceParams, result: RaceResult) -> str:
     """Under the question: what the two methods do here."""
