@@ -9,6 +9,8 @@ import torch
 from mlem.experiments import faces, sample_store
 from mlem.experiments.sample import EXPERIMENT, METHODS, planned_calls
 from mlem.experiments.sample_store import Film
+from mlem.images.card import SAMPLES
+from mlem.images.checkpoint import SHIPPED
 from mlem.images.devices import device_of, in_words
 from mlem.images.ladders import own
 from mlem.ui import faces_figures, faces_view, faces_words, lesson, live, page
@@ -122,5 +124,7 @@ page.numbers("The networks, one by one", result.rows(), faces_words.networks(res
 page.numbers("All measured runs", result.runs, faces_words.runs(result, params.process), "faces.runs")
 page.words(NAME, view)
 page.take_along(faces.EXPERIMENT, faces.FacesParams(process=params.process), result, view)
+if params.ladder == "shipped" and (sheet := SHIPPED / SAMPLES).is_file():
+    page.fold("What each network draws", ":material/grid_view:", "faces.samples", lambda: faces_view.show(sheet, costs))
 page.fold("The networks’ model card", ":material/badge:", "faces.card", lambda: st.markdown(faces_words.card()))
 st.caption(faces_words.OWN if own() is None else faces_words.LICENCE)

@@ -19,6 +19,9 @@ CELEBA_TERMS = (
     "Its pictures may not be passed on. Source: Ziwei Liu, Ping Luo, Xiaogang Wang, Xiaoou Tang, *Deep Learning Face "
     "Attributes in the Wild*, ICCV 2015."
 )
+SAMPLES = "samples.webp"
+"""A sheet of pictures that the networks of a ladder drew, beside its card."""
+
 NO_TERMS = "The terms of the training data were not stated; ask whoever has them before you pass the networks on."
 
 
@@ -66,6 +69,12 @@ Mean square of D(y, σ) − x_0 over that of what the skip alone leaves, by nois
 weights that are kept. Below 1 the network knows more than the skip. The curve of the loss in training is in `loss.csv`.
 
 {_table(["σ", *(level.name for level in ladder.levels)], _losses(ladder.levels))}
+
+## Pictures
+
+`{SAMPLES}`, if it is there, shows what the networks draw: a row of 16 by each level but the finest, all from the same noise,
+then 64 by the finest, of which the first 16 are from that noise too. `python -m mlem.images.quality` draws it for the ladder
+that ships with mlem.
 
 ## Data and terms
 

@@ -5,14 +5,13 @@ its middle of a picture with a little noise, averaged over places: it has learne
 levels of one ladder, on one set of pictures, and nothing else. As covariances of few pictures are biased, each distance stands
 beside that of as many held-out pictures to the same training pictures, which no generator of that size gets below.
 
-``python -m mlem.images.quality DATA`` prints the distances of the shipped ladder's levels; with a FOLDER after it, it draws a
-sheet of 64 pictures a level there.
+``python -m mlem.images.quality DATA`` prints the distances of the shipped ladder's levels; without DATA it draws the sheet of
+sample pictures that ships with them.
 """
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from scipy.linalg import sqrtm
 from torch import Tensor
 
 from mlem.errors import Estimate
+from mlem.images.card import SAMPLES
 from mlem.images.checkpoint import SHIPPED, Ladder, NetworkLevel, load_ladder
 from mlem.images.data import load, to_bytes, to_unit
 from mlem.images.diffusion import alpha_of
@@ -32,7 +32,8 @@ from mlem.streams import PathStream, generator
 SAMPLER, EVALUATIONS = "dpm++", 20
 
 _COMPARED, _TARGET = 500, 2000  # pictures drawn, and training pictures they are compared with
-_SHEET = 64  # pictures
+_COLUMNS, _ROWS = 16, 4  # of a sheet: rows of the finest level, below one row of each other level
+_SHEET_SEED, _SHEET_QUALITY = 7, 75
 _SIGMA = 0.2  # of the noise on pictures whose features are taken
 _DIMENSIONS = 48  # principal directions of the features that are compared: few enough for some hundred pictures
 _BATCH = 50
@@ -100,7 +101,15 @@ def _estimate(sampled: Float[np.ndarray, "n channels"], target: Float[np.ndarray
     return Estimate(value, max(0.0, value - half), value + half)
 
 
-def sheet(pictures: UInt8[Tensor, "n 3 size size"], columns: int = 8) -> UInt8[np.ndarray, "height width 3"]:
+def samples(ladder: Ladder) -> UInt8[np.ndarray, "height width 3"]:
+    """A row of 16 pictures by each level but the finest, all from the same noise, and four rows by the finest, which begin with
+    that noise too."""
+    *others, finest = ladder.levels
+    parts = [draw(level, ladder, _COLUMNS, seed=_SHEET_SEED) for level in others]
+    return sheet(torch.cat([*parts, draw(finest, ladder, _ROWS * _COLUMNS, seed=_SHEET_SEED)]), _COLUMNS)
+
+
+def sheet(pictures: UInt8[Tensor, "n 3 size size"], columns: int) -> UInt8[np.ndarray, "height width 3"]:
     """Pictures in rows of ``columns``."""
     rows = [torch.cat(list(row), dim=2) for row in torch.split(pictures, columns)]
     return torch.cat(rows, dim=1).permute(1, 2, 0).numpy()
@@ -108,14 +117,15 @@ def sheet(pictures: UInt8[Tensor, "n 3 size size"], columns: int = 8) -> UInt8[n
 
 def main(arguments: list[str]) -> int:
     """Exit status."""
-    ladder, pictures = load_ladder(SHIPPED), load(arguments[0])
+    ladder = load_ladder(SHIPPED)
+    if not arguments:
+        Image.fromarray(samples(ladder)).save(SHIPPED / SAMPLES, quality=_SHEET_QUALITY)
+        return 0
+    pictures = load(arguments[0])
     drawn = [draw(level, ladder, _COMPARED, seed=1, precision="bfloat16") for level in ladder.levels]
     found, floor = distances(drawn, pictures.held_out, pictures.train[:_TARGET], ladder)
     for name, distance in zip((*(level.name for level in ladder.levels), "held out"), (*found, floor), strict=True):
         print(f"{name}: {distance.value:.2f} ({distance.low:.2f} to {distance.high:.2f})")
-    for level, part in zip(ladder.levels, drawn, strict=True):
-        if len(arguments) > 1:
-            Image.fromarray(sheet(part[:_SHEET])).save(Path(arguments[1]) / f"{level.name}.png")
     return 0
 
 

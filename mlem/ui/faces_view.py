@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import streamlit as st
@@ -18,7 +19,7 @@ from mlem.experiments.sample_store import Film
 from mlem.frontier import Envelope
 from mlem.images.pilot import Plan
 from mlem.images.process import GFLOP
-from mlem.ui import faces_figures
+from mlem.ui import faces_figures, faces_words
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,12 @@ def measurement(params: SampleParams) -> FacesResult | None:
 def curves(result: FacesResult, unit: str) -> dict[str, Envelope]:
     """The cheapest way of each method to an error."""
     return _curves(result.measured.process, result.measured.hashes, unit, result)
+
+
+def show(sheet: Path, costs: Float[np.ndarray, " levels"] | None) -> None:
+    """The sheet of sample pictures, with what it shows."""
+    said = faces_words.samples(len(costs) if costs is not None else 0)
+    st.image(sheet.read_bytes(), caption=said, width="stretch")
 
 
 def _stored(params: SampleParams) -> Measured | None:

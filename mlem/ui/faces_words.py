@@ -15,6 +15,8 @@ from mlem.experiments.sample import GRID, SampleParams, SampleResult
 from mlem.experiments.sample_store import Film
 from mlem.images.checkpoint import SHIPPED
 from mlem.images.pilot import Effects, Plan
+from mlem.images.quality import EVALUATIONS, SAMPLER
+from mlem.images.samplers import SAMPLERS
 from mlem.words import digits, estimate, level_name, level_names, times, whole
 
 LICENCE = "Trained on CelebA, which is for **non-commercial research only**; so are these networks and what they draw."
@@ -223,6 +225,15 @@ def runs(result: FacesResult, process: str) -> str:
         f"{len(result.runs)} runs on the same {result.pictures} pictures. Reference: {result.reference}. Calls, GFLOP and "
         f"seconds are per picture. `python -m mlem faces --process {process} --json -` gives all of this."
     )
+
+
+def samples(count: int) -> str:
+    """What is on the sheet of sample pictures of ``count`` networks."""
+    how = f"All are drawn by the networks alone, with {EVALUATIONS} evaluations of {SAMPLERS[SAMPLER]}; none is a photograph."
+    if count < 2:
+        return how
+    small = level_names(range(1, count))
+    return f"Rows from above: {small}, 16 faces each from the same noise; then 64 by {level_name(count)}. {how}"
 
 
 def card() -> str:

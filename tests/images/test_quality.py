@@ -1,8 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from mlem.images.quality import distances, draw, features, frechet, sheet
+from mlem.images.card import SAMPLES
+from mlem.images.checkpoint import SHIPPED
+from mlem.images.manifest import read_manifest
+from mlem.images.quality import distances, draw, features, frechet, samples, sheet
 from tests.images.tiny import ladder
 
 
@@ -42,5 +46,21 @@ def test_features_are_one_row_a_picture() -> None:
     assert features(pictures, ladder()).shape == (3, 32)
 
 
-def test_a_sheet_has_rows_of_eight() -> None:
-    assert sheet(torch.zeros(16, 3, 5, 5, dtype=torch.uint8)).shape == (10, 40, 3)
+def test_a_sheet_has_rows() -> None:
+    assert sheet(torch.zeros(16, 3, 5, 5, dtype=torch.uint8), 8).shape == (10, 40, 3)
+
+
+def test_samples_are_a_row_by_each_level_and_four_by_the_finest() -> None:
+    found = samples(ladder())
+    assert found.shape == ((2 + 4) * 16, 16 * 16, 3)
+    first = draw(ladder().levels[0], ladder(), 1, seed=7)[0]
+    finest = draw(ladder().levels[-1], ladder(), 1, seed=7)[0]
+    np.testing.assert_array_equal(found[:16, :16], first.permute(1, 2, 0))
+    np.testing.assert_array_equal(found[32:48, :16], finest.permute(1, 2, 0))
+
+
+def test_the_shipped_sheet_is_of_the_shipped_ladder_and_small() -> None:
+    told, file = read_manifest(SHIPPED / "ladder.json"), SHIPPED / SAMPLES
+    assert file.stat().st_size <= 150_000
+    with Image.open(file) as picture:
+        assert picture.size == (16 * told.size, (len(told.levels) - 1 + 4) * told.size)

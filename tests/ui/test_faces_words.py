@@ -178,6 +178,13 @@ def test_tables_tell_where_they_come_from(result: FacesResult) -> None:
     assert "f¹ 0.110" in faces_words.losses(result)
 
 
+def test_the_sheet_of_samples_is_explained() -> None:
+    assert faces_words.samples(3).startswith(
+        "Rows from above: f¹ and f², 16 faces each from the same noise; then 64 by f³. All"
+    )
+    assert faces_words.samples(1).startswith("All are drawn by the networks alone, with 20 evaluations of DPM-Solver++(2M)")
+
+
 def test_the_card_is_shown_without_the_hubs_header(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(faces_words, "SHIPPED", tmp_path)
     assert "No card" in faces_words.card()
