@@ -1,7 +1,8 @@
 # The app as one process: docker build -t mlem-lab . && docker run --read-only --tmpfs /tmp -p 8501:8501 mlem-lab
 FROM python:3.11-slim
 
-# Where pip finds PyTorch built for the CPU alone; the default build brings gigabytes of CUDA along.
+# Where pip finds PyTorch built for the CPU alone; the default build brings gigabytes of CUDA along. A Space passes its variables
+# of this name to the build.
 ARG PIP_EXTRA_INDEX_URL=""
 
 RUN useradd --uid 1000 --create-home app
@@ -17,9 +18,10 @@ COPY pages pages
 # Compiled here, since the file system is read-only when the app runs.
 RUN python -m compileall -q app.py mlem pages
 
-USER app
+USER 1000
 ENV PYTHONUNBUFFERED=1 \
     OMP_NUM_THREADS=1 \
+    MLEM_DEMO=1 \
     HF_HUB_OFFLINE=1 \
     HF_HUB_DISABLE_TELEMETRY=1
 EXPOSE 8501

@@ -77,7 +77,7 @@ def serving(port: int | None = None, *, script: Path = _APP) -> Iterator[Server]
         return
     if not script.exists():
         raise ValueError(f"there is no app at {script}: run this in a checkout, or give the port of a running server")
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", str(script), f"--server.address={HOST}", f"--server.port={port}"]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
@@ -111,7 +111,8 @@ def _answers(port: int) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Of this machine."""
     with socket.socket() as one:
         one.bind((HOST, 0))
         port: int = one.getsockname()[1]
