@@ -1,9 +1,10 @@
-"""``python -m mlem EXPERIMENT [--option value …] [--json FILE|-] [--csv FILE]``: every page's headless twin.
+"""``python -m mlem EXPERIMENT [--option value …] [--from FILE] [--json FILE|-] [--csv FILE]``: every page's headless twin.
 
 ``python -m mlem plans``, ``store`` and ``store-faces`` rebuild what ships with the package: plans for races, finished sweeps,
 and what the shipped networks were measured to do; ``time-faces`` takes only the seconds of the latter anew.
 ``python -m mlem bench app`` measures the app itself; ``python -m mlem train`` trains a ladder of networks.
-Progress goes to stderr, the result to stdout. Exit status 0; 2 for bad input, told in one line; 130 when interrupted.
+Progress goes to stderr, the result to stdout. Exit status 0; 1 where ``--from`` finds other numbers; 2 for bad input,
+told in one line; 130 when interrupted.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from itertools import chain
+from pathlib import Path
 
 import torch
 
@@ -24,8 +26,8 @@ from mlem.errors import NonFiniteStep
 from mlem.experiments import experiment, measured, plans, sample_store, steps, store
 from mlem.experiments.experiment import Experiment
 from mlem.experiments.params import Spec, in_words, to_key
-from mlem.experiments.result import to_csv, to_json, to_text, write
-from mlem.terminal import BAD_INPUT, INTERRUPTED, Help, Parser, show, whole_line
+from mlem.experiments.result import differences, from_json, plain, to_csv, to_json, to_text, write
+from mlem.terminal import BAD_INPUT, INTERRUPTED, OTHER_NUMBERS, Help, Parser, show, whole_line
 
 _APP = ("bench", "app")  # all else works where Streamlit is not installed
 _TRAIN = "train"
@@ -73,8 +75,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(chosen: Experiment, arguments: Sequence[str]) -> int:
     given = vars(_options(chosen).parse_args(arguments))
-    json_file, csv_file = given.pop("json"), given.pop("csv")
-    params = chosen.params.parse({name: text for name, text in given.items() if text is not None})
+    json_file, csv_file, opened = given.pop("json"), given.pop("csv"), given.pop("from")
+    texts = {name: text for name, text in given.items() if text is not None}
+    if opened:
+        if texts:
+            raise ValueError(f"--from takes all parameters from its file, got {to_key(next(iter(texts)))} besides")
+        params, before, version = from_json(chosen.name, chosen.params, _read(opened))
+    else:
+        params = chosen.params.parse(texts)
     with _bar():
         result = chosen.run(params, show)
     export, rows = to_json(chosen.name, params, result), result.rows()
@@ -83,7 +91,24 @@ def _run(chosen: Experiment, arguments: Sequence[str]) -> int:
         write(export, json_file)
     if csv_file:
         write(to_csv(rows), csv_file)
-    return 0
+    return _compared(differences(before, plain(result)), opened, version) if opened else 0
+
+
+def _read(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"--from takes a file that can be read, got {file}: {error}") from None
+
+
+def _compared(found: Sequence[str], file: str, version: str) -> int:
+    """Tells whether a run gave what its file holds; returns the exit status."""
+    if not found:
+        print(f"the same numbers as in {file}", file=sys.stderr)
+        return 0
+    which = f"of version {version}" if version != mlem.__version__ else "of this version too"
+    print(f"{len(found)} numbers are others than in {file}, which is {which}; the first: {found[0]}", file=sys.stderr)
+    return OTHER_NUMBERS
 
 
 def _options(chosen: Experiment) -> argparse.ArgumentParser:
@@ -92,6 +117,10 @@ def _options(chosen: Experiment) -> argparse.ArgumentParser:
         spec = field.metadata["spec"]
         text = f"{spec.label}. {spec.help} {_takes(spec, field.default)}".replace("%", "%%")
         parser.add_argument(f"--{to_key(field.name)}", dest=field.name, metavar=spec.kind.upper(), help=text)
+    again = (
+        "compute again what --json or a page wrote there; tell whether the numbers are the same (exit status 1: they are not)"
+    )
+    parser.add_argument("--from", metavar="FILE", help=again)
     parser.add_argument("--json", metavar="FILE", help="write params, result and version as JSON; - for standard output")
     parser.add_argument("--csv", metavar="FILE", help="write the table as CSV")
     return parser

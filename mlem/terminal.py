@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-BAD_INPUT, INTERRUPTED = 2, 130
+OTHER_NUMBERS, BAD_INPUT, INTERRUPTED = 1, 2, 130
 """Exit statuses."""
 
 _BAR = 40  # characters

@@ -106,6 +106,61 @@ def test_files_hold_what_is_printed(name: str, capsys: Capture, tmp_path: Path) 
     assert without_seconds(json.loads(data.read_text(encoding="utf-8"))) == without_seconds(json.loads(printed))
 
 
+@quick
+def test_an_export_can_be_opened_again(name: str, capsys: Capture, tmp_path: Path) -> None:
+    file = tmp_path / "export.json"
+    told(capsys, name, *QUICK[name], "--seed", "3", "--json", str(file))
+    first = without_seconds(json.loads(file.read_text(encoding="utf-8")))
+    status, out, err = told(capsys, name, "--from", str(file), "--json", "-")
+    assert (status, err) == (0, f"the same numbers as in {file}\n")
+    assert without_seconds(json.loads(out)) == first
+
+
+def test_other_numbers_than_in_an_export_are_told(capsys: Capture, tmp_path: Path) -> None:
+    file = tmp_path / "export.json"
+    told(capsys, "coin", *QUICK["coin"], "--json", str(file))
+    held = json.loads(file.read_text(encoding="utf-8"))
+    held["result"]["mean"]["measured"] += 1.0
+    held["version"] = "0.0.1"
+    file.write_text(json.dumps(held), encoding="utf-8")
+    status, out, err = told(capsys, "coin", "--from", str(file))
+    assert status == 1
+    assert "draws average" in out
+    assert is_one_line(err)
+    assert err.startswith(
+        f"1 numbers are others than in {file}, which is of version 0.0.1; the first: result.mean.measured was "
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", "an export of this command takes JSON with experiment, params, result, version, got something else"),
+        ("[1]", "an export of this command takes JSON with experiment, params, result, version, got something else"),
+        ('{"experiment": "race", "params": {}, "result": {}, "version": ""}', "an export of coin is taken, got one of 'race'"),
+        ('{"experiment": "coin", "params": {"x": 1}, "result": {}, "version": ""}', "parameter takes one of sde, "),
+        ('{"experiment": "coin", "params": {"draws": "9"}, "result": {}, "version": ""}', "draws takes an integer from 1 to"),
+    ],
+)
+def test_what_is_no_export_is_refused_in_one_line(content: str, words: str, capsys: Capture, tmp_path: Path) -> None:
+    file = tmp_path / "export.json"
+    file.write_text(content, encoding="utf-8")
+    status, out, err = told(capsys, "coin", "--from", str(file))
+    assert (status, out) == (2, "")
+    assert is_one_line(err)
+    assert err.startswith(f"python -m mlem coin: {words}")
+
+
+def test_a_file_that_is_not_there_or_options_besides_are_refused(capsys: Capture, tmp_path: Path) -> None:
+    status, _, err = told(capsys, "coin", "--from", str(tmp_path / "nothing.json"))
+    assert status == 2
+    assert is_one_line(err)
+    assert "--from takes a file that can be read" in err
+    status, _, err = told(capsys, "coin", "--from", "x.json", "--draws", "3")
+    assert status == 2
+    assert "--from takes all parameters from its file, got draws besides" in err
+
+
 def test_one_level_has_a_gamma_of_null(capsys: Capture) -> None:
     _, out, _ = told(capsys, "hierarchy", "--sde", "ornstein-uhlenbeck", "--levels", "1", "--paths", "16", "--json", "-")
     assert json.loads(out)["result"]["gamma"] is None

@@ -123,6 +123,8 @@ class Params:
     def nearest(cls: type[P], query: Mapping[str, str]) -> tuple[P, list[str]]:
         """From a link: the nearest valid parameters, and a notice for everything that was not taken as it was."""
         values, notices = dict[str, Any](), list[str]()
+        if query.get("v", LINK_VERSION) != LINK_VERSION:
+            notices.append("This link is of another version of ML-EM Lab: what is understood of it was taken.")
         for field in dataclasses.fields(cls):
             spec, key = field.metadata["spec"], to_key(field.name)
             if key not in query:

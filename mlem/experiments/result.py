@@ -10,12 +10,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
 import mlem
+from mlem.checks import check_choice
 from mlem.experiments.params import Params
+
+P = TypeVar("P", bound=Params)
 
 Row: TypeAlias = dict[str, float | int | str]
 """One line of a table; its keys are the columns' names."""
@@ -49,6 +52,44 @@ def to_json(experiment: str, params: Params, result: Result) -> str:
         "version": mlem.__version__,
     }
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+SAME = 1e-5
+"""Numbers that differ by less than this, relatively, are the same: stored errors have but seven digits, and processors round
+differently."""
+
+
+def from_json(experiment: str, kind: type[P], text: str) -> tuple[P, dict[str, Any], str]:
+    """What :func:`to_json` wrote: params, the plain result, and the version. Raises ValueError for any other text."""
+    try:
+        content = json.loads(text)
+    except ValueError:
+        content = None
+    keys = ("experiment", "params", "result", "version")
+    if not isinstance(content, dict) or not all(key in content for key in keys) or not isinstance(content["params"], dict):
+        raise ValueError(f"an export of this command takes JSON with {', '.join(keys)}, got something else")
+    if content["experiment"] != experiment:
+        raise ValueError(f"an export of {experiment} is taken, got one of {content['experiment']!r}")
+    specs = kind.specs()
+    for name in content["params"]:
+        check_choice("parameter", name, tuple(specs))
+    params = kind(**{name: specs[name].check(name, value) for name, value in content["params"].items()})
+    return params, content["result"], str(content["version"])
+
+
+def differences(before: Any, after: Any, where: str = "result") -> list[str]:
+    """What is not the same in two plain results, in words; measured seconds always differ and are passed over."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = [key for key in before | after if "seconds" not in key]
+        found = [differences(before.get(key), after.get(key), f"{where}.{key}") for key in keys]
+        return [words for several in found for words in several]
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        pairs = enumerate(zip(before, after, strict=True))
+        return [words for n, (one, other) in pairs for words in differences(one, other, f"{where}[{n}]")]
+    numbers = all(isinstance(value, int | float) for value in (before, after))
+    if before == after or (numbers and math.isclose(before, after, rel_tol=SAME, abs_tol=1e-12)):
+        return []
+    return [f"{where} was {before}, is {after}"]
 
 
 def plain(value: object) -> Any:

@@ -109,7 +109,7 @@ def test_the_link_and_the_frame_show_the_same(page: Page, server: str) -> None:
     expect(opened.get_by_role("img", name="QR code of the link")).to_be_visible()
     assert opened.get_by_role("img", name="QR code of the link").evaluate("(image) => image.naturalWidth") > 100
     url = (opened.locator("code").first.text_content() or "").strip()
-    assert url == page.url
+    page.wait_for_function("(url) => location.href === url", arg=url)
     html = opened.locator("code").nth(1).text_content() or ""
     said = page.locator(".mlem-chart").nth(1).get_attribute("aria-label") or ""
     assert "after 17" in said
