@@ -1,0 +1,70 @@
+"""Each lesson done by keyboard alone, on a phone and on a desk."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from mlem.lessons.builtin import LESSONS
+from mlem.lessons.questions import QUESTIONS
+from tests.e2e.steps import query, settle, visit
+
+_TABS = 80  # that any control of a card takes at most, from the top of the page
+
+
+def tab_to(page: Page, name: str, role: str = "button") -> None:
+    """Presses Tab until the control of that name has the focus."""
+    wanted = page.get_by_role(role, name=re.compile(f"^(\\w+ )?{re.escape(name)}")).first  # type: ignore[arg-type]
+    expect(wanted).to_be_visible()
+    for _ in range(_TABS):
+        page.keyboard.press("Tab")
+        if wanted.evaluate("e => e === document.activeElement"):
+            return
+    raise AssertionError(f"{_TABS} tabs do not reach “{name}”")
+
+
+def predict(page: Page, kind: str) -> None:
+    """Chooses something and locks it."""
+    if kind == "choice":
+        options = page.get_by_role("radio")
+        expect(options.first).to_be_attached()
+        for _ in range(_TABS):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.type === 'radio'"):
+                break
+        page.keyboard.press("Space")
+        page.keyboard.press("ArrowDown")
+    else:
+        tab_to(page, "Your", role="slider")
+        for _ in range(3):
+            page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("button", name="Lock my prediction")).to_be_enabled()
+    settle(page)
+    tab_to(page, "Lock my prediction")
+    page.keyboard.press("Enter")
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("name", list(LESSONS))
+def test_a_lesson_by_keyboard_alone(page: Page, server: str, name: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    page.emulate_media(reduced_motion="reduce")
+    visit(page, f"{server}/lessons")
+    tab_to(page, f"Start “{LESSONS[name].title}”")
+    page.keyboard.press("Enter")
+    for number, step in enumerate(LESSONS[name].steps, start=1):
+        expect(page.get_by_text(f"step {number} of {len(LESSONS[name].steps)}")).to_be_visible()
+        settle(page)
+        assert query(page)["step"] == [str(number)]
+        assert isinstance(step.question, str)
+        predict(page, QUESTIONS[step.question].question.kind)
+        expect(page.get_by_text("You said").first).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        last = number == len(LESSONS[name].steps)
+        settle(page)
+        tab_to(page, "Finish" if last else "Next")
+        page.keyboard.press("Enter")
+    expect(page.get_by_text("What you said, and what was measured")).to_be_visible()
+    expect(page.get_by_text(re.compile("You said (“|[0-9])"))).to_have_count(len(LESSONS[name].steps))
