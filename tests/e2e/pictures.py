@@ -29,12 +29,14 @@ _BLUR, _TILE = 1.5, 12  # pixels of what is kept
 _TOLERANCE = 4.5  # grey values of 255: mean over a tile
 _TALLER = 6  # CSS pixels by which a page may differ in height: letters of another machine
 _TALLEST = 4000  # CSS pixels
+_PATIENCE = 20  # looks
 
 
 def looks(browser: Browser, address: str, name: str) -> Iterator[tuple[str, Image.Image]]:
     """Every look of a page with its name: themes and the projector, wide and narrow; everything at its end."""
     with browser.new_context(reduced_motion="reduce") as context:
         tab = context.new_page()
+        tab.set_default_timeout(180_000)  # ms: a busy machine takes the same pictures
         for look in LOOKS:
             tab.emulate_media(color_scheme="dark" if look == "dark" else "light")
             if look != "dark":  # which is the page that is open already
@@ -45,13 +47,17 @@ def looks(browser: Browser, address: str, name: str) -> Iterator[tuple[str, Imag
 
 
 def picture(tab: Page, width: int) -> Image.Image:
-    """The whole page at a width, reduced."""
+    """The whole page at a width, reduced, once it stands still: charts and the height follow a new width a little later."""
     tab.set_viewport_size({"width": width, "height": 900})
-    tab.wait_for_timeout(250)  # charts follow a frame later, and with them the page's height
-    height = tab.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
-    tab.set_viewport_size({"width": width, "height": min(height, _TALLEST)})
-    tab.wait_for_timeout(250)
-    whole = Image.open(io.BytesIO(tab.screenshot())).convert("RGB")
+    taken = b""
+    for _ in range(_PATIENCE):
+        tab.wait_for_timeout(250)
+        height = tab.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+        tab.set_viewport_size({"width": width, "height": min(height, _TALLEST)})
+        before, taken = taken, tab.screenshot()
+        if taken == before:
+            break
+    whole = Image.open(io.BytesIO(taken)).convert("RGB")
     return whole.resize((round(whole.width * _SCALE), round(whole.height * _SCALE)), Image.Resampling.LANCZOS)
 
 
