@@ -311,7 +311,11 @@ QUESTIONS: dict[str, Standing] = {
     "coin-variance": Standing(
         "coin",
         Question(
-            "How many times the variance of the best rule has this one, at the same price?", low=1.0, high=1000.0, log=True
+            "How many times the variance of the best rule has this one, at the same price?",
+            low=1.0,
+            high=1000.0,
+            log=True,
+            unit=_TIMES,
         ),
         _variance,
     ),
@@ -355,7 +359,11 @@ QUESTIONS: dict[str, Standing] = {
     "faces-saving": Standing(
         "faces",
         Question(
-            "Real networks, equal error: how many times cheaper is ML-EM at best, in FLOPs?", low=0.1, high=100.0, log=True
+            "Real networks, equal error: how many times cheaper is ML-EM at best, in FLOPs?",
+            low=0.1,
+            high=100.0,
+            log=True,
+            unit=_TIMES,
         ),
         _best_saving,
     ),
