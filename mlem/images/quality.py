@@ -34,6 +34,7 @@ SAMPLER, EVALUATIONS = "dpm++", 20
 _COMPARED, _TARGET = 500, 2000  # pictures drawn, and training pictures they are compared with
 _COLUMNS, _ROWS = 16, 4  # of a sheet: rows of the finest level, below one row of each other level
 _SHEET_SEED, _SHEET_QUALITY = 7, 75
+_PRECISION = "bfloat16"
 _SIGMA = 0.2  # of the noise on pictures whose features are taken
 _DIMENSIONS = 48  # principal directions of the features that are compared: few enough for some hundred pictures
 _BATCH = 50
@@ -105,8 +106,9 @@ def samples(ladder: Ladder) -> UInt8[np.ndarray, "height width 3"]:
     """A row of 16 pictures by each level but the finest, all from the same noise, and four rows by the finest, which begin with
     that noise too."""
     *others, finest = ladder.levels
-    parts = [draw(level, ladder, _COLUMNS, seed=_SHEET_SEED) for level in others]
-    return sheet(torch.cat([*parts, draw(finest, ladder, _ROWS * _COLUMNS, seed=_SHEET_SEED)]), _COLUMNS)
+    parts = [draw(level, ladder, _COLUMNS, seed=_SHEET_SEED, precision=_PRECISION) for level in others]
+    parts.append(draw(finest, ladder, _ROWS * _COLUMNS, seed=_SHEET_SEED, precision=_PRECISION))
+    return sheet(torch.cat(parts), _COLUMNS)
 
 
 def sheet(pictures: UInt8[Tensor, "n 3 size size"], columns: int) -> UInt8[np.ndarray, "height width 3"]:
@@ -122,7 +124,7 @@ def main(arguments: list[str]) -> int:
         Image.fromarray(samples(ladder)).save(SHIPPED / SAMPLES, quality=_SHEET_QUALITY)
         return 0
     pictures = load(arguments[0])
-    drawn = [draw(level, ladder, _COMPARED, seed=1, precision="bfloat16") for level in ladder.levels]
+    drawn = [draw(level, ladder, _COMPARED, seed=1, precision=_PRECISION) for level in ladder.levels]
     found, floor = distances(drawn, pictures.held_out, pictures.train[:_TARGET], ladder)
     for name, distance in zip((*(level.name for level in ladder.levels), "held out"), (*found, floor), strict=True):
         print(f"{name}: {distance.value:.2f} ({distance.low:.2f} to {distance.high:.2f})")
