@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mlem.experiments import coin, convergence, crossover, hierarchy, steps
+from mlem.experiments import coin, convergence, crossover, faces, hierarchy, steps
 from mlem.experiments.coin import CoinParams
 from mlem.experiments.convergence import ConvergenceParams
 from mlem.experiments.crossover import CrossoverParams
@@ -16,6 +16,7 @@ from mlem.experiments.store import load
 from mlem.lessons.builtin import LESSONS
 from mlem.lessons.lesson import PAGES, to_text
 from mlem.lessons.questions import QUESTIONS, Truth, of_page
+from tests.made_faces import made_measured
 
 
 def answered(name: str, params: Any, result: Any) -> Truth:
@@ -96,3 +97,16 @@ def test_the_bill_moves_to_the_dear_networks_across_the_kink() -> None:
     cheap, dear = (answered("crossover-bill", CrossoverParams(gamma=gamma), result) for gamma in (1.0, 4.0))
     assert cheap.value == "the cheaper half of the networks"
     assert dear.value == "the dearer half of the networks"
+
+
+def test_real_networks_are_asked_with_where_they_lose() -> None:
+    params = faces.FacesParams()
+    result = faces.judge(made_measured("ode"))
+    gamma, saving, sampler = (answered(f"faces-{name}", params, result) for name in ("gamma", "saving", "sampler"))
+    best = result.methods["mlem"].best
+    assert best is not None
+    assert best.flops is not None
+    assert (gamma.value, saving.value) == (result.gamma["flops"].value, best.flops.value)
+    assert "lose" in saving.sentence
+    assert sampler.value in QUESTIONS["faces-sampler"].question.options
+    assert QUESTIONS["faces-sampler"].truth(params, faces.judge(made_measured("sde"))) is None, "an SDE has no usual sampler"
