@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, Literal, TypeAlias
@@ -27,6 +29,20 @@ Report: TypeAlias = Callable[[float], None]
 def stretch(report: Report | None, begin: float, end: float) -> Report | None:
     """For a part of some work that brings the whole from ``begin`` to ``end``: tells ``report`` how far the whole is."""
     return (lambda done: report(begin + (end - begin) * done)) if report else None
+
+
+_listener: ContextVar[Report | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def listening(report: Report) -> Iterator[None]:
+    """Meanwhile each march in this thread that has no report of its own calls ``report`` with how far itself is. For work made
+    of many marches behind caches, which cannot pass a report on, and yet should not keep others waiting."""
+    token = _listener.set(report)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
 
 
 Fired: TypeAlias = list[tuple[int, Tensor | None, Tensor | float]]
@@ -138,7 +154,7 @@ class March:
         check_divides("steps", steps, path.steps)
         _check_fit(sde, path, initial)
         self.h, self.steps, self.path = sde.horizon / steps, steps, path
-        self._sde, self._y, self._report = sde, initial, report
+        self._sde, self._y, self._report = sde, initial, report or _listener.get()
         self._wanted = _check_save(save, steps)
 
     def increments(self) -> Iterator[Tensor]:

@@ -21,8 +21,9 @@ from mlem.experiments import convergence
 from mlem.experiments.convergence import SEPARATING, ConvergenceParams
 from mlem.experiments.result import write_arrays
 from mlem.jobs import Step, sliced
+from mlem.march import Report, listening
 from mlem.planning import ErrorModel
-from mlem.sweeps import Part, Piece, Run
+from mlem.sweeps import Part, Piece, Run, Sweep
 
 STORED = {
     "forced-ou-bernoulli": ConvergenceParams(),
@@ -58,13 +59,20 @@ def _load(file: Path, params: str) -> Part | None:
 
 def steps(params: ConvergenceParams, start: int = 0) -> Iterator[Step[Part]]:
     """The sweep of ``params`` as a job: a part for each piece, from number ``start`` on."""
-    sweep = params.sweep()
+    sweep = yield from sliced(partial(_made, params), end=0.0)  # how much there is to measure, nobody knows beforehand
     work = np.cumsum([sweep.preparation, *(sweep.work(piece) for piece in sweep.pieces)])
     done = (work / work[-1]).tolist()
     yield from sliced(sweep.prepare, end=done[0])
     for piece, (begin, end) in list(zip(sweep.pieces, pairwise(done), strict=True))[start:]:
         runs = yield from sliced(partial(sweep.run, piece), begin=begin, end=end)
         yield end, sweep.part(runs)
+
+
+def _made(params: ConvergenceParams, report: Report) -> Sweep:
+    """The sweep. Spectral levels are calibrated and their terms measured for it, in dozens of marches: ``report`` is called in
+    each."""
+    with listening(report):
+        return params.sweep()
 
 
 def rebuild(sweeps: Mapping[str, ConvergenceParams] = STORED, folder: Path = FOLDER) -> Iterator[float]:

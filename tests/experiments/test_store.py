@@ -176,6 +176,26 @@ def test_a_sweep_is_a_job(folder: Path, made: list[Piece]) -> None:
             assert a.probabilities == b.probabilities
 
 
+def test_what_is_measured_for_a_sweep_of_spectral_levels_is_told_and_can_be_cut() -> None:
+    """Else a page's job would hold up all others for seconds."""
+    told = list[float]()
+    params = ConvergenceParams(kind="spectral", gamma=1.0, levels=4, paths=32)
+    sweep = store._made(params, told.append)
+    assert len(told) > 100
+    whole = whole_sweep(params)
+    assert np.array_equal(sweep.model.kicks, whole.model.kicks)
+    assert sweep.pieces == whole.pieces
+    went_on = len(told)
+    sweep.run(sweep.pieces[0])
+    assert len(told) == went_on, "nobody listens any more"
+
+    def cut(done: float) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        store._made(params, cut)
+
+
 @pytest.mark.parametrize("name", STORED)
 def test_the_shipped_store_is_what_the_code_gives(name: str) -> None:
     """A sample of pieces. ``python -m mlem store`` rebuilds the store."""
