@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,17 +25,19 @@ def app(monkeypatch: pytest.MonkeyPatch) -> AppTest:
 def visit(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> Visit:
     """Opens a page, by name, with the query of a link. The app is met on its landing page, whose race is not run."""
 
-    def opened(name: str, query: Mapping[str, str]) -> AppTest:
-        with monkeypatch.context() as patch:
-            patch.setattr("mlem.ui.page._computed", _refuse)
-            app.run()
-        app.switch_page(f"pages/{name}.py")
-        app.query_params.clear()
-        for key, text in query.items():
-            app.query_params[key] = text
-        return app.run()
+    return partial(open_page, app, monkeypatch)
 
-    return opened
+
+def open_page(app: AppTest, monkeypatch: pytest.MonkeyPatch, name: str, query: Mapping[str, str]) -> AppTest:
+    """As ``visit`` does."""
+    with monkeypatch.context() as patch:
+        patch.setattr("mlem.ui.page._computed", _refuse)
+        app.run()
+    app.switch_page(f"pages/{name}.py")
+    app.query_params.clear()
+    for key, text in query.items():
+        app.query_params[key] = text
+    return app.run()
 
 
 def _refuse(*_: object) -> None:
