@@ -120,6 +120,6 @@ def steps_lesson(result: StepsResult) -> str:
     said = ", ".join(f"× {digits(2**slope.value)} at γ = {gamma}" for gamma, slope in result.slopes.items())
     return (
         f"Halving the step doubles :orange[**EM’s**] bill, at any γ. :blue[**ML-EM’s**] bill goes {said}, at the same error. "
-        "Deep above γ = 2 the step is free: a level is called at a fixed rate $\\lambda_k = p_k/h$ per unit time, and in the limit "
-        "h → 0 the calls are the events of a Poisson process (◇)."
+        "Deep above γ = 2 the step is free: a level is called at a fixed rate $\\lambda_k = p_k/h$ per unit time, and in the "
+        "limit h → 0 the calls are the events of a Poisson process (◇)."
     )

@@ -11,9 +11,10 @@ from playwright.sync_api import Locator, Page, expect
 PAGES = {file.stem: "" if file.stem == "race" else file.stem for file in sorted(Path(__file__).parents[2].glob("pages/*.py"))}
 """Every page's name, and where it is."""
 
-_DRAWN = """() =>
-  [...document.querySelectorAll(".mlem-chart, .wp-figure")].every((one) => one.dataset.draws) &&
-  [...document.querySelectorAll(".stage")].every((one) => one.dataset.drawMs && one.dataset.ended === "true")"""
+_DRAWN = """() => [...document.querySelectorAll('[data-testid^="stBidiComponent"]')].every((host) => {
+  const every = (kind, is) => [...(host.shadowRoot ?? host).querySelectorAll(kind)].every((one) => is(one.dataset));
+  return every(".mlem-chart, .wp-figure", (one) => one.draws) && every(".stage", (one) => one.drawMs && one.ended === "true");
+})"""
 READY = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 
 
@@ -34,6 +35,7 @@ def visit_drawn(page: Page, url: str = "") -> None:
         page.goto(url)
     settle(page)
     page.get_by_role("heading", level=1).wait_for()
+    page.wait_for_load_state("networkidle")  # the charts' scripts have come
     page.wait_for_function(_DRAWN)
 
 
