@@ -177,6 +177,8 @@ def test_every_control_goes_through_the_link(name: str, visit: Visit, monkeypatc
     keys = sorted(controls(first, name))
     assert keys
     for key in keys:
+        if key not in controls(first, name):
+            continue  # another control took it away
         values = offered(controls(first, name)[key])
         for wanted in values:
             if key not in controls(first, name):
