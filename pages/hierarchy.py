@@ -21,7 +21,7 @@ def diagnose() -> None:
     for caution in found.cautions:
         st.warning(caution, icon=":material/warning:")
     alt = words.diagnostics_alt(found)
-    chart(diagnostics_figures.by_level(found), key=f"{NAME}.diagnostics", alt=alt, height=diagnostics_figures.HEIGHT)
+    chart(diagnostics_figures.by_level(found), key="diagnostics.levels", alt=alt, height=diagnostics_figures.HEIGHT)
     page.table(words.diagnostics_rows(found))
     st.caption(words.diagnostics_numbers(found))
 

@@ -1,7 +1,5 @@
 """Race: same accuracy, who pays less?"""
 
-from dataclasses import replace
-
 import streamlit as st
 
 from mlem.experiments.race import EXPERIMENT, RaceParams, RaceResult
@@ -17,13 +15,14 @@ NAME = "race"
 through_app()
 learning = lesson.begin(NAME, RaceParams)
 params, notices = read_params(RaceParams, NAME)
-try:
-    result: RaceResult = page.compute(EXPERIMENT, params)
-except Unreachable as error:
-    params = replace(params, epsilon=race_words.reachable(error.nearest))
-    notices.append(f"{error}. ε is now {params.epsilon:g}.")
-    keep_params(params, NAME)
-    result = page.compute(EXPERIMENT, params)
+while True:
+    try:
+        result: RaceResult = page.compute(EXPERIMENT, params)
+        break
+    except Unreachable as error:
+        params, notice = race_words.within_reach(params, error)
+        notices.append(notice)
+        keep_params(params, NAME)
 
 page.head("Same accuracy: who pays less?", learning.lead(race_words.lead(params, result)))
 if learning.free:

@@ -20,6 +20,7 @@ from mlem.lessons.questions import QUESTIONS, Standing, Truth, of_page
 from mlem.lessons.said import Said, from_said, to_said
 from mlem.ui import along, lesson_figures
 from mlem.ui.chart import chart
+from mlem.ui.markdown import plain
 from mlem.ui.state import keep_params
 from mlem.words import digits, estimate
 
@@ -230,12 +231,6 @@ def compared(question: Question, now: Said) -> str:
     return f"You said {digits(now.prediction)}{unit}; measured **{digits(now.value)}{unit}**{interval}."
 
 
-def plain(text: str) -> str:
-    """``text`` without what Markdown would make of it, links to elsewhere included."""
-    marked = "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|<>$:~^&@" else c for c in text)
-    return marked.replace("http", "ht\u2060tp").replace("www", "ww\u2060w").replace("\n", "  \n")
-
-
 def _open(name: str, number: int, step: Step, kind: type[Params]) -> None:
     """Sets the page as the step wants it, once; a link that names the page's own parameters is a reload, and is left alone."""
     here = (name, number)
@@ -257,12 +252,14 @@ def _ask(question: Question, key: str, page: str, points: Any) -> None:
     elif question.log:
         stops = _stops(question.low, question.high)
         unit = f" {question.unit}" if question.unit else ""
-        chosen = st.select_slider("Your prediction", stops, key=widget, format_func=lambda x: f"{digits(x)}{unit}")
+        middle = stops[len(stops) // 2]
+        chosen = st.select_slider("Your prediction", stops, middle, key=widget, format_func=lambda x: f"{digits(x)}{unit}")
     else:
         step = 0.1 if question.kind == "slope" else float(f"{(question.high - question.low) / 60:.0e}")
         label = "Your slope" if question.kind == "slope" else "Your prediction"
         label += f" ({question.unit})" if question.unit else ""
-        chosen = st.slider(label, question.low, question.high, step=step, key=widget)
+        middle = question.low + step * round((question.high - question.low) / 2 / step)
+        chosen = st.slider(label, question.low, question.high, middle, step=step, key=widget)
     if question.kind == "slope" and points:
         assert chosen is not None
         picture = lesson_figures.drawn_slope(points, chosen, shown=False)

@@ -12,6 +12,7 @@ from mlem.lessons.lesson import Lesson, Question, Step
 from mlem.lessons.questions import QUESTIONS
 from mlem.lessons.said import Said
 from mlem.ui import along, lesson
+from mlem.ui.markdown import plain
 
 LEAD = (
     "Each lesson goes over several pages. You predict before you see; then your prediction stands beside what was "
@@ -36,11 +37,11 @@ def draw(name: str, offered: Lesson, *, said: Mapping[str, Said], current: bool)
     asked = [str(n) for n, step in enumerate(offered.steps, start=1) if question(step)]
     answered = [key for key in asked if key in said]
     with st.container(border=True, key=f"lesson-offer-{list(LESSONS).index(name) if name in LESSONS else 'own'}"):
-        st.header(lesson.plain(offered.title), anchor=False)
+        st.header(plain(offered.title), anchor=False)
         minutes = f" · {offered.minutes} minutes" if offered.minutes else ""
-        st.caption(f"{lesson.plain(offered.audience or 'From your teacher')}{minutes} · {len(offered.steps)} steps")
+        st.caption(f"{plain(offered.audience or 'From your teacher')}{minutes} · {len(offered.steps)} steps")
         if offered.goals:
-            st.markdown("Afterwards you can say:\n" + "\n".join(f"- {lesson.plain(goal)}" for goal in offered.goals))
+            st.markdown("Afterwards you can say:\n" + "\n".join(f"- {plain(goal)}" for goal in offered.goals))
         if answered:
             st.progress(len(answered) / len(asked), text=f"{len(answered)} of {len(asked)} questions answered")
         _ways_in(name, offered, said, current, done=bool(asked) and len(answered) == len(asked))
@@ -57,7 +58,7 @@ def question(step: Step) -> Question | None:
 
 def _ways_in(name: str, offered: Lesson, said: Mapping[str, Said], current: bool, *, done: bool) -> None:
     first = not said and not current
-    title = lesson.plain(offered.title)
+    title = plain(offered.title)
     with st.container(horizontal=True):
         if first:
             if st.button(f"Start “{title}”", key=f"lessons.start.{name[:40]}", type="primary", icon=":material/play_arrow:"):
@@ -84,7 +85,7 @@ def _summary(name: str, offered: Lesson, said: Mapping[str, Said]) -> None:
         if asked is None or now is None:
             continue
         told = lesson.compared(asked, now) if now.value is not None else "The answer has not been looked at yet."
-        st.markdown(f"{number}. {lesson.plain(asked.prompt)}  \n{told}")
+        st.markdown(f"{number}. {plain(asked.prompt)}  \n{told}")
         if st.button(f"Back to step {number}", key=f"lessons.back.{name[:40]}.{number}", type="tertiary"):
             lesson.reopen(name, said)
             lesson.go_to(name, offered, number)

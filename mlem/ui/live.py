@@ -112,4 +112,4 @@ def _told(seen: Snapshot[T], going: bool) -> str:
     """The progress in words."""
     if going and not seen.parts and (seen.turn or 0) > 1:
         return f"Waiting for its turn, number {seen.turn}"
-    return f"{'Computing' if going else 'Stopped'}: {seen.done:.0%} after {digits(seen.seconds)} s"
+    return f"{'Computing' if going else 'Stopped'}: {seen.done:.0%} after {seen.seconds:.1f} s"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ from mlem.experiments.params import Params
 from mlem.experiments.result import Result, Row
 from mlem.march import Report
 from mlem.ui import glossary, modes, share
+from mlem.ui.markdown import plain
 from mlem.ui.palette import DARK, LIGHT, text_on
 from mlem.ui.state import control, keep_params
 
@@ -42,9 +42,6 @@ h2 {{ font-size: 1.5rem !important; }}
   *, ::before, ::after {{ animation: none !important; transition: none !important; }}
 }}
 """
-
-
-_MARKS = re.compile(r"[\\`*_\[\]<>~$:!#|&@]")
 
 
 def head(question: str, lead: str) -> None:
@@ -87,12 +84,7 @@ def more_controls(
 def notices(messages: Sequence[str]) -> None:
     """What was mended, said once each."""
     for message in messages:
-        st.info(_as_it_is(message[0].upper() + message[1:]), icon=":material/build:")
-
-
-def _as_it_is(text: str) -> str:
-    """``text`` without what Markdown makes of it: a link may have put anything into it, a picture on another server too."""
-    return _MARKS.sub(r"\\\g<0>", text)
+        st.info(plain(message[0].upper() + message[1:]), icon=":material/build:")
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)

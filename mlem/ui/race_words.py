@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from mlem.experiments.fields import FIRINGS
 from mlem.experiments.plans import SPECTRAL
 from mlem.experiments.race import RaceParams, RaceResult
+from mlem.planning import Unreachable
 from mlem.words import digits, estimate, level_name, times, whole
 
 HIDDEN = "The paths of both methods, and which network is called when. What they cost is shown after your prediction."
@@ -90,7 +92,18 @@ def ledger(result: RaceResult) -> str:
     )
 
 
-def reachable(nearest: float) -> float:
-    """``nearest`` rounded up to 2 significant digits."""
-    unit = 10.0 ** (math.floor(math.log10(nearest)) - 1)
-    return round(math.ceil(nearest / unit) * unit, 12)
+def within_reach(params: RaceParams, error: Unreachable) -> tuple[RaceParams, str]:
+    """``params`` with an error that its levels can meet, or with one level more where no error on offer will do; and what
+    to say of it. Raises ``error`` where there is neither."""
+    specs, epsilon = params.specs(), _rounded_up(max(error.nearest, 1.1 * params.epsilon))
+    if epsilon <= specs["epsilon"].high:
+        return replace(params, epsilon=epsilon), f"{error}. ε is now {epsilon:g}."
+    if params.levels < specs["levels"].high:
+        return replace(params, levels=params.levels + 1), f"{error}. Levels are now {params.levels + 1}."
+    raise error
+
+
+def _rounded_up(value: float) -> float:
+    """To 2 significant digits."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return round(math.ceil(value / unit) * unit, 12)

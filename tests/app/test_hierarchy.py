@@ -116,7 +116,7 @@ def test_diagnostics_are_made_when_they_are_looked_at(visit: Visit) -> None:
     assert not app.exception
     found = run_diagnostics(HierarchyParams(sde="lorenz"))
     assert [warning.value for warning in app.warning] == list(found.cautions)
-    assert alternatives(app)["hierarchy.diagnostics"] == diagnostics_alt(found)
+    assert alternatives(app)["diagnostics.levels"] == diagnostics_alt(found)
     assert diagnosis(found) in prose(app)
     app.select_slider(key="hierarchy.gamma").set_value(1.0).run()
     assert diagnosis(run_diagnostics(HierarchyParams(sde="lorenz", gamma=1.0))) in prose(app)
@@ -128,4 +128,4 @@ def test_any_number_of_levels_has_diagnostics(visit: Visit, levels: str) -> None
     app.session_state["hierarchy.diagnosis"] = True
     app.run()
     assert not app.exception
-    assert "hierarchy.diagnostics" in alternatives(app)
+    assert "diagnostics.levels" in alternatives(app)

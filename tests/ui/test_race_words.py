@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mlem.experiments.race import RaceParams, run
+from mlem.planning import Unreachable
 from mlem.ui import race_words
 
 
@@ -36,6 +37,16 @@ def test_held_corrections_are_called_biased() -> None:
     assert "biased" in race_words.lesson(params, run(params))
 
 
-@pytest.mark.parametrize(("nearest", "shown"), [(0.0751, 0.076), (0.125, 0.13), (0.1, 0.1), (0.00999, 0.01)])
-def test_a_reachable_target_is_round_and_not_smaller(nearest: float, shown: float) -> None:
-    assert race_words.reachable(nearest) == shown
+@pytest.mark.parametrize(("nearest", "shown"), [(0.0751, 0.076), (0.125, 0.13), (0.1, 0.1), (0.01, 0.056)])
+def test_an_error_within_reach_is_round_and_not_smaller(nearest: float, shown: float) -> None:
+    mended, notice = race_words.within_reach(RaceParams(epsilon=0.05), Unreachable(0.05, nearest))
+    assert mended == RaceParams(epsilon=shown)
+    assert f"ε is now {shown:g}" in notice
+
+
+def test_where_no_error_on_offer_is_within_reach_there_is_one_level_more() -> None:
+    mended, notice = race_words.within_reach(RaceParams(levels=1), Unreachable(0.05, 0.8))
+    assert mended == RaceParams(levels=2)
+    assert "Levels are now 2" in notice
+    with pytest.raises(Unreachable):
+        race_words.within_reach(RaceParams(levels=RaceParams.specs()["levels"].high), Unreachable(0.05, 0.8))
