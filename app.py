@@ -6,7 +6,7 @@ from mlem.ui.boot import ICON, boot
 from mlem.ui.live import pool
 from mlem.ui.modes import modes, ways_out
 
-st.set_page_config(page_title="ML-EM Lab", page_icon=str(ICON), layout="wide", initial_sidebar_state=225)
+st.set_page_config(page_title="ML-EM Lab", page_icon=str(ICON), layout="wide", initial_sidebar_state="auto")
 boot()
 page = st.navigation(
     [

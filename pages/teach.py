@@ -161,7 +161,7 @@ else:
                 st.markdown(f"**Step {number}**: {teaching.described(step)}")
                 st.code(way.link(lesson, number), language=None, wrap_lines=True)
             st.markdown("**Frame**")
-            st.code(way.iframe(lesson, 1), language="html", wrap_lines=True)
+            st.code(way.iframe(lesson, 1), language=None, wrap_lines=True)
     if len(text) <= MAX_LINK:
         st.caption("The address of this page holds the lesson too: bookmark it, and go on with it later.")
     else:

@@ -62,7 +62,7 @@ def curves(result: FacesResult, unit: str) -> dict[str, Envelope]:
 def show(sheet: Path, costs: Float[np.ndarray, " levels"] | None) -> None:
     """The sheet of sample pictures, with what it shows."""
     said = faces_words.samples(len(costs) if costs is not None else 0)
-    st.image(sheet.read_bytes(), caption=said, width="stretch")
+    st.image(sheet.read_bytes(), caption=said, alt=said, width="stretch")
 
 
 def _stored(params: SampleParams) -> Measured | None:

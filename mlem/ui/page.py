@@ -21,6 +21,7 @@ _CSS = f"""
 .block-container {{ padding: 3.2rem 2.5rem 4rem; max-width: 88rem; }}
 h1 {{ font-size: 2rem !important; letter-spacing: -0.015em; padding-bottom: 0 !important; }}
 h2 {{ font-size: 1.5rem !important; }}
+[data-testid="stCode"] code {{ overflow-wrap: anywhere; white-space: pre-wrap !important; }}
 [data-testid="stCaptionContainer"] p {{ font-size: 0.95rem; }}
 /* Streamlit's own shades of these two are too pale to read. */
 [data-testid="stCaptionContainer"] {{ opacity: 1; color: light-dark({LIGHT.muted}, {DARK.muted}); }}

@@ -76,19 +76,19 @@ def panel(chosen: Experiment, params: Params, result: Result, view: Params | Non
             st.html(qr(url))
         with right:
             st.markdown("**Frame** for a web page or a course platform")
-            st.code(frame(url, chosen.question), language="html", wrap_lines=True)
+            st.code(frame(url, chosen.question), language=None, wrap_lines=True)
     with files:
         _files(chosen, params, result, line)
     with code:
         st.markdown("**Terminal**")
-        st.code(line, language="bash", wrap_lines=True)
+        st.code(line, language=None, wrap_lines=True)
         st.markdown("**Python**")
-        st.code(snippet(chosen, params), language="python", wrap_lines=True)
+        st.code(snippet(chosen, params), language=None, wrap_lines=True)
     with cited:
         st.markdown("**This result**")
-        st.code(citation(chosen, params, url), language="latex", wrap_lines=True)
+        st.code(citation(chosen, params, url), language=None, wrap_lines=True)
         st.markdown("**The paper**")
-        st.code(PAPER, language="latex", wrap_lines=True)
+        st.code(PAPER, language=None, wrap_lines=True)
 
 
 def _files(chosen: Experiment, params: Params, result: Result, line: str) -> None:

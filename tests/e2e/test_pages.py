@@ -53,9 +53,9 @@ def test_a_moved_control_changes_the_picture_and_the_link(page: Page, server: st
 
 @every_page
 def test_a_shared_link_shows_the_same(page: Page, server: str, name: str) -> None:
-    visit(page, f"{server}/{name}?gamma=4&levels=3&seed=7&class=1")
+    visit(page, f"{server}/{name}?gamma=4&levels=3&seed=7&course=5")
     first, link = said(page, name), page.url
-    assert query(page)["class"] == ["1"], "what a link has besides is kept"
+    assert query(page)["course"] == ["5"], "what a link has besides is kept"
     other = page.context.new_page()
     visit(other, link)
     assert said(other, name) == first
