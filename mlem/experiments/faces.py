@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from mlem.errors import Estimate, rmse, rmses
@@ -40,6 +41,13 @@ def device() -> Any:
     """Where the networks compute."""
     help = "Where the networks compute. Noise is drawn on the processor, so that it is the same on all devices."
     return choice("auto", choices=DEVICES, label="Device", help=help)
+
+
+def mend_device(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Takes the default for CUDA where there is none."""
+    if values.get("device") != "cuda" or torch.cuda.is_available():
+        return dict(values), []
+    return {**values, "device": FacesParams.device}, [f"There is no CUDA device here. Device is now {FacesParams.device}."]
 
 
 @dataclass(frozen=True)
@@ -78,12 +86,12 @@ class FacesParams(Params):
 
     @classmethod
     def mend(cls, values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        """Rounds pictures to whole groups."""
-        asked = values.get("pictures", cls.pictures)
-        if asked % GROUP == 0:
-            return values, []
-        mended = asked // GROUP * GROUP
-        return {**values, "pictures": mended}, [f"pictures takes a multiple of {GROUP}, got {asked}. It is now {mended}."]
+        """Rounds pictures to whole groups, and takes a device that is there."""
+        values, notices = mend_device(values)
+        if (asked := values.get("pictures", cls.pictures)) % GROUP:
+            values["pictures"] = asked // GROUP * GROUP
+            notices.append(f"pictures takes a multiple of {GROUP}, got {asked}. It is now {values['pictures']}.")
+        return values, notices
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from mlem.brownian import BrownianPath
 from mlem.errors import Estimate, rmse, squared_errors
 from mlem.experiments import fields
 from mlem.experiments.experiment import Experiment
-from mlem.experiments.faces import FacesParams, device, precision
+from mlem.experiments.faces import FacesParams, device, mend_device, precision
 from mlem.experiments.faces_store import load
 from mlem.experiments.params import Params, choice, integer, number
 from mlem.experiments.result import Result, Row, unexported
@@ -96,14 +96,11 @@ class SampleParams(Params):
     @classmethod
     def mend(cls, values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """Takes the nearest numbers of steps that divide the noise."""
-        notices, values = list[str](), dict(values)
+        values, notices = mend_device(values)
         for name in ("steps", "em_steps"):
             if GRID % (asked := values.get(name, getattr(cls, name))):
                 values[name] = _divisor(asked)
                 notices.append(f"{name} takes a divisor of {GRID}, got {asked}. It is now {values[name]}.")
-        if values.get("device") == "cuda" and not torch.cuda.is_available():
-            values["device"] = cls.device
-            notices.append(f"There is no CUDA device here. Device is now {cls.device}.")
         if values.get("ladder") == "own" and own() is None:
             values["ladder"] = cls.ladder
             notices.append(f"No ladder but the shipped one is on offer here. Networks are now {cls.ladder}.")
