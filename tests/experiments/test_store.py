@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlem.__main__ import main
-from mlem.experiments import measured, store
-from mlem.experiments import steps as steps_experiment
+from mlem.__main__ import _REBUILDS, main
+from mlem.experiments import store
 from mlem.experiments.convergence import ConvergenceParams, judge
 from mlem.experiments.store import FOLDER, STORED, load, rebuild, steps, swept
 from mlem.sweeps import Part, Piece, Run, Sweep
@@ -154,9 +153,7 @@ def test_pieces_of_other_code_are_not_gone_on_with(folder: Path, made: list[Piec
 
 
 def test_the_command(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(store, "rebuild", lambda: rebuild({"small": SMALL}, folder))
-    for other in (steps_experiment, measured):
-        monkeypatch.setattr(other, "rebuild", lambda: iter([1.0]))
+    monkeypatch.setitem(_REBUILDS, "store", (lambda: rebuild({"small": SMALL}, folder), lambda: iter([1.0])))
     assert main(["store"]) == 0
     assert (folder / "small.npz").exists()
     assert capsys.readouterr().out == ""
