@@ -706,7 +706,7 @@ def test_a_ladder_comes_from_the_hub_where_it_is_allowed(asked: list[dict[str, A
 def test_the_hub_is_closed_elsewhere(value: str | None, asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(hub.ALLOWED) if value is None else monkeypatch.setenv(hub.ALLOWED, value)
     sentence = refusal("owner/tiny")
-    assert "only where the environment variable MLEM_HUB is 1; set it, or give a folder" in sentence
+    assert "only where the environment variable MLEM_HUB is 1, and never in a demo; set it, or give a folder" in sentence
     assert asked == []
 
 

@@ -63,7 +63,7 @@ def test_every_page_opens_on_its_default(server: Server) -> None:
             assert f"{name}.gamma" in tab.controls("slider")
             assert f"{name}.seed" in tab.controls("number_input")
             assert not tab.waits
-        assert set(tab._pages) == set(classroom.PAGES), "a class visits every page"
+        assert set(tab._pages) == {*classroom.PAGES, "lessons", "teach"}, "a class visits every page with a picture"
 
     assert visit(server.address, story) == []
 
