@@ -56,7 +56,7 @@ class Spec:
             return self.check(name, text)
         if text == "" and self.optional:
             return None
-        number = _number(text)
+        number = to_number(text)
         if number is None:
             self.check(name, text)  # raises, with what is taken
         assert number is not None
@@ -67,7 +67,7 @@ class Spec:
         """The valid value nearest to what ``text`` means; ``default`` where it means nothing."""
         if self.kind == "choice":
             return text if text in self.choices else default
-        number = _number(text)
+        number = to_number(text)
         if number is None:
             return None if text == "" and self.optional else default
         clamped = min(max(number, self.low), self.high)
@@ -169,7 +169,8 @@ def in_words(value: object) -> str:
     return "the default" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _number(text: str) -> float | None:
+def to_number(text: str) -> float | None:
+    """The finite number that ``text`` writes; None where it writes none."""
     try:
         value = float(text)
     except ValueError:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mlem.experiments.params import as_text
+from mlem.experiments.params import as_text, to_number
 from mlem.lessons.lesson import MAX_STEPS, Question
 from mlem.lessons.questions import Truth
 
@@ -39,7 +38,7 @@ def from_said(text: str) -> dict[str, Said]:
     found = dict[str, Said]()
     for entry in text[:1500].split(_BETWEEN)[:MAX_STEPS]:
         key, *fields = entry.split(_WITHIN)
-        numbers = [_number(field) for field in fields[:4]]
+        numbers = [to_number(field) for field in fields[:4]]
         if key and numbers and numbers[0] is not None:
             found[key[:20]] = Said(numbers[0], *numbers[1:])
     return found
@@ -52,11 +51,3 @@ def _entry(key: str, one: Said) -> str:
 
 def _short(value: float) -> float:
     return float(f"{value:.3g}")
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None

@@ -9,9 +9,35 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from mlem.jobs import Pool
+from mlem.ui import live
+
 ROOT = Path(__file__).parents[2]
 
 Visit = Callable[[str, Mapping[str, str]], AppTest]
+
+
+class Clock:
+    """Goes on when told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def pool(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Pool:
+    """The server's pool, stepped by hand."""
+    by_hand = Pool(0, clock=clock)
+    monkeypatch.setattr(live, "pool", lambda: by_hand)
+    return by_hand
 
 
 @pytest.fixture

@@ -7,32 +7,10 @@ from streamlit.testing.v1 import AppTest
 
 from mlem.jobs import PATIENCE, Pool
 from mlem.ui import live
-from tests.app.conftest import ROOT, Visit, open_page
+from tests.app.conftest import ROOT, Clock, Visit, open_page
 from tests.app.pages import link
 
 SWEEP = {"sde": "ornstein-uhlenbeck", "levels": "4", "paths": "32", "seed": "77"}
-
-
-class Clock:
-    """Goes on when told to."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def pool(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Pool:
-    """The server's pool, stepped by hand."""
-    by_hand = Pool(0, clock=clock)
-    monkeypatch.setattr(live, "pool", lambda: by_hand)
-    return by_hand
 
 
 def figures(app: AppTest) -> list[bytes]:

@@ -37,14 +37,6 @@ def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     return said
 
 
-@pytest.fixture
-def pool(monkeypatch: pytest.MonkeyPatch) -> live.Pool:
-    """The server's pool, stepped by hand."""
-    by_hand = live.Pool(workers=0)
-    monkeypatch.setattr(live, "pool", lambda: by_hand)
-    return by_hand
-
-
 def there(app: AppTest) -> list[str]:
     """The methods whose pictures are on the stage."""
     found = next(one.proto.bytes for one in app.get("bidi_component") if one.proto.bytes[:4] == MAGIC.to_bytes(4, "little"))

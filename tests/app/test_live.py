@@ -16,29 +16,7 @@ from mlem.jobs import PATIENCE, Pool, Step
 from mlem.planning import ErrorModel
 from mlem.sweeps import Part
 from mlem.ui import live
-
-
-class Clock:
-    """Goes on when told to."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def pool(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Pool:
-    """The server's pool, stepped by hand."""
-    by_hand = Pool(0, clock=clock)
-    monkeypatch.setattr(live, "pool", lambda: by_hand)
-    return by_hand
+from tests.app.conftest import Clock
 
 
 def letters(start: int) -> Iterator[Step[str]]:
