@@ -127,11 +127,6 @@ class Pool:
                 self._held -= 1
                 self._changed.notify_all()
 
-    def stand_aside(self, seconds: float) -> None:
-        """Waits until nobody holds the pool, ``seconds`` at most."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._held, seconds)
-
     def step(self) -> bool:
         """One turn of the next job; False if there is none."""
         with self._changed:

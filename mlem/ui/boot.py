@@ -8,7 +8,6 @@ import runpy
 import socket
 import stat
 from contextlib import suppress
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -17,11 +16,7 @@ import torch
 from streamlit.runtime.app_session import AppSession
 
 from mlem.experiments.experiment import NAMES
-from mlem.experiments.race import EXPERIMENT
-from mlem.ui import warm
 from mlem.ui.compression import compress_for_all
-from mlem.ui.live import pool
-from mlem.ui.page import compute_ahead
 
 ICON = Path(__file__).with_name("icon.svg")  # a file of ours: Streamlit fetches named icons from elsewhere
 
@@ -58,7 +53,6 @@ def _prepare() -> None:
     _send_at_once()
     _watch_no_files()
     compress_for_all()
-    warm.begin(pool(), partial(compute_ahead, EXPERIMENT))
 
 
 def _send_at_once() -> None:

@@ -104,11 +104,6 @@ def compute(chosen: Experiment, params: Params) -> Any:
         st.stop()
 
 
-def compute_ahead(chosen: Experiment, params: Params) -> None:
-    """Computes it for whoever will ask; from any thread."""
-    _computed(chosen.name, params, chosen.run)
-
-
 def fold(title: str, icon: str, key: str, draw: Callable[[], None]) -> None:
     """What is drawn when somebody unfolds it, and takes no time before."""
     folded = st.expander(title, icon=icon, key=key, on_change="rerun")
