@@ -5,6 +5,7 @@ import streamlit as st
 from mlem.ui.boot import ICON, boot
 from mlem.ui.live import pool
 from mlem.ui.modes import modes, ways_out
+from mlem.ui.turns import turn
 
 st.set_page_config(page_title="ML-EM Lab", page_icon=str(ICON), layout="wide", initial_sidebar_state="auto")
 boot()
@@ -25,5 +26,5 @@ page = st.navigation(
 body, foot = st.container(), st.container()
 with foot:
     ways_out()
-with body, pool().hold():  # what somebody waits for goes before what somebody looks on
+with body, pool().hold(), turn():
     page.run()

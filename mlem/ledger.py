@@ -79,7 +79,7 @@ def expected_evaluations(firing: Firing) -> Float[np.ndarray, " levels"]:
         if prefix:
             events[prefix - 1] += firing.steps
         return events
-    return _per_path(_probability(firing), firing.steps)
+    return _per_path(probability_of_evaluation(firing), firing.steps)
 
 
 def deviation_of_evaluations(firing: Firing) -> Float[np.ndarray, " levels"]:
@@ -97,7 +97,7 @@ def deviation_of_evaluations(firing: Firing) -> Float[np.ndarray, " levels"]:
         q = _poisson_probability(firing)
         variance = _per_path(q * (1 - q), firing.steps) * (firing.fine // firing.steps)
     else:
-        q = _probability(firing)
+        q = probability_of_evaluation(firing)
         variance = _per_path(q * (1 - q), firing.steps)
     return np.sqrt(variance / firing.coins)
 
@@ -111,14 +111,14 @@ def _systematic_variance(firing: Firing) -> Float[np.ndarray, " levels"]:
     for fired in fires("systematic", p, steps=firing.steps, coins=repeats * sets, seed=0):
         counts += (weights(fired, at_steps(p, start, len(fired))) != 0).sum(0)
         start += len(fired)
-    mean = _probability(firing).mean(0) * firing.steps
+    mean = probability_of_evaluation(firing).mean(0) * firing.steps
     fraction = mean - mean.floor()
     sampled = counts.view(levels, repeats, sets).var(1)
     return torch.maximum(sampled, fraction * (1 - fraction)).mean(1).numpy()
 
 
-def _probability(firing: Firing) -> Tensor:
-    """P(w_k ≠ 0) on each step, like p."""
+def probability_of_evaluation(firing: Firing) -> Tensor:
+    """P(w_k ≠ 0) on each step, like p; for firings that are decided step by step."""
     p = firing.p
     after = torch.cat([p[:, 1:], torch.zeros_like(p[:, :1])], dim=1)
     if firing.kind == "held":

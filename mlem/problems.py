@@ -99,7 +99,7 @@ def _linear(
     def drift(x: Tensor, t: float) -> Tensor:
         if amplitude == 0.0:
             return x * -rate
-        return torch.add(torch.tensor(amplitude * math.cos(frequency * t), dtype=x.dtype), x, alpha=-rate)
+        return torch.add(torch.scalar_tensor(amplitude * math.cos(frequency * t), dtype=x.dtype), x, alpha=-rate)
 
     def moments(t: float) -> tuple[Tensor, Tensor]:
         mean = math.exp(-rate * t) * start + forced(t)

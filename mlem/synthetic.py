@@ -37,6 +37,9 @@ MAX_LEVELS = 10
 STORED_SEED = 0
 """The seed of the hierarchies whose amplitudes ship with the package."""
 
+STORED_GAMMAS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
+"""Of the spectral hierarchies among them."""
+
 _STORE = Path(__file__).with_name("amplitudes.json")
 _WAVES = 4  # plane waves in a residual
 _CALIBRATION_NUMBERS = 4096  # paths × coordinates of the pilot
@@ -72,11 +75,15 @@ class Residual:
         self._phases = 2 * math.pi * torch.rand(_WAVES, generator=source, dtype=torch.float64)
         self._out = torch.randn(_WAVES, d, generator=source, dtype=torch.float64) * math.sqrt(0.5 / _WAVES)
         self._mean = torch.where(torch.rand(d, generator=source, dtype=torch.float64) < 0.5, -1.0, 1.0)
+        self._like = cache(self._numbers)  # which a step would otherwise ask for again and again
 
     def __call__(self, x: Tensor, t: float) -> Tensor:
-        flat = x.flatten(1)
-        waves = torch.addmm(self._phases.to(x), flat, self._waves.to(x)).cos_()
-        return torch.addmm(self._mean.to(x), waves, self._out.to(x)).view_as(x)
+        waves, phases, out, mean = self._like(x.dtype, x.device)
+        cosines = torch.addmm(phases, x.flatten(1), waves).cos_()
+        return torch.addmm(mean, cosines, out).view_as(x)
+
+    def _numbers(self, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
+        return tuple(part.to(device, dtype) for part in (self._waves, self._phases, self._out, self._mean))
 
 
 @lru_cache(maxsize=64)
@@ -115,12 +122,18 @@ def is_stock(sde: SDE) -> bool:
 
 
 def store_amplitudes() -> Iterator[float]:
-    """Calibrates and writes the amplitudes that ship with the package, telling the fraction done."""
+    """Calibrates and writes the amplitudes that ship with the package, and the tails of spectral hierarchies, telling the
+    fraction done."""
     found, kinds = dict[str, list[tuple[float, ...]]](), list(product(problems.names(), RESIDUALS))
     for n, (name, residual) in enumerate(kinds):
         counts = range(1, MAX_LEVELS + 1)
         found[f"{name} {residual}"] = [calibrate(problems.get(name), k, residual, STORED_SEED) for k in counts]
-        yield (n + 1) / len(kinds)
+        yield 0.9 * (n + 1) / len(kinds)
+    for n, gamma in enumerate(STORED_GAMMAS):
+        modes = _mode_counts(gamma)
+        levels = range(1, most_spectral_levels(gamma) + 1)
+        found[_spectral_key(gamma)] = [_corrected_tails(modes[:k], gamma, STORED_SEED) for k in levels]
+        yield 0.9 + 0.1 * (n + 1) / len(STORED_GAMMAS)
     lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(amplitudes)}" for key, amplitudes in found.items())
     _STORE.write_text("{\n" + lines + "\n}\n", encoding="utf-8")
     for cached in (_stored_amplitudes, _calibrated_drifts):
@@ -131,6 +144,16 @@ def _stored(sde: SDE, levels: int, residual: str) -> tuple[float, ...] | None:
     """Amplitudes that ship with the package, None where it has none."""
     by_levels = _stored_amplitudes().get(f"{sde.name} {residual}") if is_stock(sde) else None
     return tuple(by_levels[levels - 1]) if by_levels else None
+
+
+def _stored_tails(gamma: float, levels: int) -> tuple[float, ...] | None:
+    """Tails that ship with the package, None where it has none."""
+    by_levels = _stored_amplitudes().get(_spectral_key(gamma))
+    return tuple(by_levels[levels - 1]) if by_levels else None
+
+
+def _spectral_key(gamma: float) -> str:
+    return f"spectral {gamma:g}"
 
 
 @cache
@@ -220,7 +243,7 @@ def spectral_hierarchy(*, gamma: float, levels: int = 6, seed: int = 0) -> Hiera
             f"levels takes an integer from 1 to {most} with gamma {gamma:g}, got {levels}: "
             f"a spectral hierarchy has at most {MAX_MODES:,} modes"
         )
-    tails = _corrected_tails(counts, gamma, seed)
+    tails = (_stored_tails(gamma, levels) if seed == STORED_SEED else None) or _corrected_tails(counts, gamma, seed)
     unit = 2.0**gamma / counts[0]
     f, drifts = _spectral_drifts(counts, tails, gamma, seed)
     return Hierarchy([Level(d, count * unit) for d, count in zip(drifts, counts, strict=True)], sde=_spectral_sde(f))

@@ -317,6 +317,7 @@ def modes_evaluated(f: Drift, batch: int = 8) -> float:
 def no_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
     """Modes of about the right size, for tests that count them."""
     monkeypatch.setattr(synthetic, "_corrected_tails", lambda counts, *_: tuple(2.5 * 2.0**-k for k in range(len(counts) + 1)))
+    monkeypatch.setattr(synthetic, "_stored_tails", lambda *_: None)
 
 
 @pytest.mark.parametrize(

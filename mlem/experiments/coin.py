@@ -24,7 +24,7 @@ from mlem.experiments.params import Params, choice, integer, number
 from mlem.experiments.result import Result, Row, unexported
 from mlem.firing import as_probabilities, fires, weights
 from mlem.hierarchy import Hierarchy
-from mlem.ledger import Firing, deviation_of_evaluations, expected_evaluations
+from mlem.ledger import Firing, deviation_of_evaluations, expected_evaluations, probability_of_evaluation
 from mlem.march import Report
 from mlem.probabilities import call_prices, pilot
 from mlem.sde import SDE
@@ -196,7 +196,7 @@ def run(params: CoinParams, report: Report | None = None) -> CoinResult:
         variance=variance,
         typical=_typical(v, p),
         optimal=_typical(v, best),
-        cost=_expected_cost(params.firing, p, levels.costs),
+        cost=float(_expected_costs(params.firing, p[None], levels.costs)[0]),
         spent=float((w != 0).mean(0) @ levels.costs / levels.costs[-1]),
         glass=Glass(
             coordinate=coordinate,
@@ -251,25 +251,28 @@ def _scaled(
     def p(log_m: float) -> Float[np.ndarray, " levels"]:
         return np.asarray(np.minimum(1.0, math.exp(log_m) * shape))
 
-    def excess(log_m: float) -> float:
-        return _expected_cost(params.firing, p(log_m), costs) - params.budget
+    def excess(*log_m: float) -> Float[np.ndarray, " n"]:
+        return _expected_costs(params.firing, np.stack([p(m) for m in log_m]), costs) - params.budget
 
     # From where f^k, called with probability p_k + p_{k+1} at most, costs less than the budget, to where all levels fire and
     # f^K alone is called. In between the cost may fall too, when two levels come to fire always: hence the scan.
     left = params.budget * costs[-1] - (costs[prefix - 1] if prefix else 0.0)
     low = math.log(left / float(shape[prefix:] @ call_prices(costs, "bernoulli")[prefix:]))
     scan = np.linspace(low - _ROUNDING, -math.log(shape.min()) + _ROUNDING, _SCAN)
-    last = next(i for i in reversed(range(_SCAN)) if excess(scan[i]) <= 0)
-    return p(brentq(excess, scan[last], scan[last + 1], xtol=1e-12) if last + 1 < _SCAN else scan[last])
+    last = int(np.flatnonzero(excess(*scan) <= 0)[-1])
+    return p(brentq(lambda m: excess(m)[0], scan[last], scan[last + 1], xtol=1e-12) if last + 1 < _SCAN else scan[last])
 
 
-def _expected_cost(firing: str, p: Float[np.ndarray, " levels"], costs: Float[np.ndarray, " levels"]) -> float:
-    """Of one step, in units of one f^K."""
-    return float(expected_evaluations(_coins(firing, p, steps=1)) @ costs / costs[-1])
+def _expected_costs(
+    firing: str, p: Float[np.ndarray, "n levels"], costs: Float[np.ndarray, " levels"]
+) -> Float[np.ndarray, " n"]:
+    """Of one step with each of the p, in units of one f^K."""
+    q = probability_of_evaluation(_coins(firing, p, steps=len(p)))[:, :, 0].numpy()
+    return np.asarray(q @ costs / costs[-1])
 
 
-def _coins(firing: str, p: Float[np.ndarray, " levels"], steps: int) -> Firing:
-    return Firing(firing, as_probabilities(p, len(p), steps, 1), steps, steps, 1)
+def _coins(firing: str, p: Float[np.ndarray, "*steps levels"], steps: int) -> Firing:
+    return Firing(firing, as_probabilities(p, p.shape[-1], steps, 1), steps, steps, 1)
 
 
 def _typical(v: Float[np.ndarray, " levels"], p: Float[np.ndarray, " levels"]) -> float:

@@ -7,9 +7,9 @@ from typing import Any
 
 import mlem
 from mlem.experiments.params import choice, integer, number
-from mlem.synthetic import GAMMA_HIGH, GAMMA_LOW, MAX_LEVELS, RESIDUALS, most_spectral_levels
+from mlem.synthetic import GAMMA_HIGH, GAMMA_LOW, MAX_LEVELS, RESIDUALS, STORED_GAMMAS, most_spectral_levels
 
-GAMMAS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
+GAMMAS = STORED_GAMMAS
 """The stops of a control for γ."""
 
 MAX_SEED = 999_999

@@ -26,7 +26,7 @@ from mlem.hierarchy import Hierarchy
 from mlem.march import Report, Solution
 from mlem.planning import common_grid, reference
 from mlem.probabilities import error_order
-from mlem.sde import SDE
+from mlem.sde import SDE, Drift
 from mlem.solvers import euler_maruyama, multilevel_euler_maruyama
 
 FRAMES, BINS, SHOWN_PATHS = 120, 480, 200
@@ -200,11 +200,7 @@ def run(params: RaceParams, report: Report | None = None) -> RaceResult:
     sde, levels, plan = question.problem(), question.hierarchy(), plans(question)
     tell(0.3)
     grid = common_grid(sde, plan.em.steps, plan.mlem.steps)
-    path = BrownianPath(params.paths, sde.shape, grid, sde.horizon, params.seed)
-    initial = sde.initial(params.paths, params.seed)
-    em = euler_maruyama(
-        sde, levels[plan.em.level - 1], steps=plan.em.steps, path=path, initial=initial, save=_saved(plan.em.steps)
-    )
+    em = _run_em(sde, levels[plan.em.level - 1].drift, plan.em.steps, params.paths, grid, params.seed)
     tell(0.5)
     used = levels[: len(plan.mlem.probabilities)]
     multi = _run_multilevel(params, sde, used, plan, grid)
@@ -212,6 +208,13 @@ def run(params: RaceParams, report: Report | None = None) -> RaceResult:
     states = _reference_states(sde, params.paths, grid, params.seed)
     tell(1.0)
     return _judge(params, sde, levels, plan, grid, em, multi, states)
+
+
+@lru_cache(maxsize=16)
+def _run_em(sde: SDE, drift: Drift, steps: int, paths: int, grid: int, seed: int) -> Solution:
+    """Euler–Maruyama, whose evaluations are counted, not priced: where γ alone moves, so do prices alone."""
+    path = BrownianPath(paths, sde.shape, grid, sde.horizon, seed)
+    return euler_maruyama(sde, drift, steps=steps, path=path, initial=sde.initial(paths, seed), save=_saved(steps))
 
 
 def _run_multilevel(params: RaceParams, sde: SDE, used: Hierarchy, plan: Plans, grid: int) -> list[Solution]:
@@ -287,7 +290,7 @@ def _judge(
             evaluations=tuple(em.evaluations.tolist()),
             expected=tuple(em.ledger.expected.tolist()),
             z=tuple(em.ledger.z.tolist()),
-            cost=em.cost,
+            cost=float(em.evaluations[0] * levels.costs[plan.em.level - 1]),
             rmse=rmse(squared["em"]),
             seconds=em.seconds,
         ),

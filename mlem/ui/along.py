@@ -16,7 +16,8 @@ _KEPT = "links.along"
 def texts() -> dict[str, str]:
     """What goes along now, by key."""
     kept: dict[str, str] = st.session_state.setdefault(_KEPT, {})
-    kept |= {key: st.query_params[key] for key in KEYS if key in st.query_params}
+    asked = st.query_params.to_dict()  # at once: each look at the link takes a while, and a page asks often
+    kept |= {key: asked[key] for key in KEYS if key in asked}
     return {key: kept[key] for key in KEYS if kept.get(key)}
 
 

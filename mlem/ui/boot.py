@@ -8,11 +8,14 @@ import runpy
 import socket
 import stat
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
 import streamlit as st
 import torch
+from streamlit.proto.NewSession_pb2 import CustomThemeConfig
+from streamlit.runtime import app_session
 from streamlit.runtime.app_session import AppSession
 
 from mlem.experiments.experiment import NAMES
@@ -52,6 +55,7 @@ def _prepare() -> None:
     gc.freeze()
     _send_at_once()
     _watch_no_files()
+    _theme_once()
     compress_for_all()
 
 
@@ -73,3 +77,17 @@ def _watch_no_files() -> None:
     it looks for the files of all modules, thousands with torch, while all other sessions wait."""
     if st.get_option("server.fileWatcherType") == "none":
         AppSession.register_file_watchers = lambda self: None  # type: ignore[method-assign]
+
+
+def _theme_once() -> None:
+    """For every run of every page Streamlit looks up each of the theme's settings anew, which takes as long as a third of the
+    page's own script; here they do not change while it runs."""
+    populate = app_session._populate_theme_msg
+
+    @cache
+    def theme(section: str) -> CustomThemeConfig:
+        message = CustomThemeConfig()
+        populate(message, section)
+        return message
+
+    app_session._populate_theme_msg = lambda message, section="theme": message.MergeFrom(theme(section))  # type: ignore[assignment]

@@ -136,6 +136,7 @@ def _versioned(folder: str) -> str:
     return f"{folder}-{crc32(content):08x}"
 
 
+@cache
 def _colour(reference: str, theme: str, stark: bool = False) -> str:
     """The colour that ``reference`` names, as #RRGGBB or rgba(…)."""
     found = _REFERENCE.fullmatch(reference)

@@ -20,6 +20,7 @@ from mlem.experiments.store import load, steps, swept
 from mlem.jobs import Factory, Pool, Snapshot
 from mlem.sweeps import Part
 from mlem.ui.state import kept_params
+from mlem.ui.turns import turn
 from mlem.words import digits
 
 T = TypeVar("T")
@@ -68,11 +69,12 @@ def live(key: Hashable, factory: Factory[T], draw: Draw[T], *, page: str) -> Non
 
     @st.fragment(run_every=every)
     def shown() -> None:
-        seen = look()
-        if pace(seen) != every or kept_params(page) != settled:
-            st.rerun()  # the whole page, which settles how often a fragment runs, and what is drawn
-        _progress(seen, going, partial(_switch, stopped, key if going else None), f"{page}.switch")
-        draw(seen.parts, seen.finished)
+        with turn():
+            seen = look()
+            if pace(seen) != every or kept_params(page) != settled:
+                st.rerun()  # the whole page, which settles how often a fragment runs, and what is drawn
+            _progress(seen, going, partial(_switch, stopped, key if going else None), f"{page}.switch")
+            draw(seen.parts, seen.finished)
 
     shown()
 

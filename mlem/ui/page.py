@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import streamlit as st
@@ -11,11 +12,11 @@ from mlem.errors import NonFiniteStep
 from mlem.experiments.experiment import Experiment
 from mlem.experiments.params import Params
 from mlem.experiments.result import Result, Row
-from mlem.march import Report
 from mlem.ui import glossary, modes, share
 from mlem.ui.markdown import plain
 from mlem.ui.palette import DARK, LIGHT, text_on
 from mlem.ui.state import control, keep_params
+from mlem.ui.turns import Results, aside
 
 _CSS = f"""
 .block-container {{ padding: 3.2rem 2.5rem 4rem; max-width: 88rem; }}
@@ -43,6 +44,9 @@ h2 {{ font-size: 1.5rem !important; }}
   *, ::before, ::after {{ animation: none !important; transition: none !important; }}
 }}
 """
+
+
+_results = Results(most=128)
 
 
 def head(question: str, lead: str) -> None:
@@ -88,17 +92,19 @@ def notices(messages: Sequence[str]) -> None:
         st.info(plain(message[0].upper() + message[1:]), icon=":material/build:")
 
 
-@st.cache_resource(max_entries=128, show_spinner=False)
-def _computed(name: str, params: Params, _run: Callable[[Any, Report | None], Result]) -> Result:
+def _computed(name: str, params: Params, run: Callable[[Any, None], Result]) -> Result:
     """One computation for all sessions that ask the same."""
-    return _run(params, None)
+    found: Result | None = _results.get((name, params))
+    if found is None:
+        with aside(), st.spinner("Computing…"):  # seen where it takes long
+            found = _results.make((name, params), partial(run, params, None))
+    return found
 
 
 def compute(chosen: Experiment, params: Params) -> Any:
     """The result. Stops the page where a run blew up, saying why and what to change."""
     try:
-        with st.spinner("Computing…"):  # seen where it takes long
-            return _computed(chosen.name, params, chosen.run)
+        return _computed(chosen.name, params, chosen.run)
     except NonFiniteStep as error:
         st.error(f"This run left the finite numbers: {error}.", icon=":material/crisis_alert:")
         st.stop()

@@ -7,6 +7,7 @@ ordinal: the dearer the network, the more ink (darker on light ground, lighter o
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -105,6 +106,7 @@ def palette(theme_type: str | None, *, stark: bool = False) -> Palette:
     return LIGHT_STARK if stark else LIGHT
 
 
+@cache
 def levels(count: int, theme: str | None = "light") -> tuple[str, ...]:
     """``count`` colours for f¹ … f^count, evenly spaced along the ladder; a single level is the dearest."""
     count = check_integer("count", count, high=MOST_LEVELS)

@@ -18,6 +18,7 @@ from mlem.ui.modes import modes
 
 P = TypeVar("P", bound=Params)
 
+_NONE = object()  # of what the session has no value, which may be None
 _PAGE = "links.page"  # the page that is shown
 _FIRST_LINKS = "links.first"
 """The first link of every page after another one, and the page. In the browser's history Streamlit puts it under the old page's
@@ -47,7 +48,7 @@ def keep_params(params: Params, page: str) -> None:
     """Makes ``params`` the state: of the controls that are made after this, of the link, and of the session."""
     for name in params.specs():
         key, value = control_key(page, name), getattr(params, name)
-        if key not in st.session_state or st.session_state[key] != value:
+        if st.session_state.get(key, _NONE) != value:
             st.session_state[key] = value
     st.session_state[f"{page}.params"] = params
     own = {to_key(name) for name in params.specs()}
@@ -93,7 +94,7 @@ def control(params: Params, name: str, page: str) -> None:
 
 
 def _link() -> dict[str, str]:
-    return {key: st.query_params[key] for key in st.query_params}
+    return st.query_params.to_dict()
 
 
 def _empty(spec: Spec) -> str | None:
@@ -103,11 +104,8 @@ def _empty(spec: Spec) -> str | None:
 def _moved(remembered: Params, page: str) -> dict[str, Any]:
     """The controls whose values are no longer those that were shown."""
     keys = {name: control_key(page, name) for name in remembered.specs()}
-    return {
-        name: st.session_state[key]
-        for name, key in keys.items()
-        if key in st.session_state and st.session_state[key] != getattr(remembered, name)
-    }
+    shown = {name: st.session_state.get(key, _NONE) for name, key in keys.items()}
+    return {name: value for name, value in shown.items() if value is not _NONE and value != getattr(remembered, name)}
 
 
 def _names_any(kind: type[Params], link: Mapping[str, str]) -> bool:

@@ -50,6 +50,15 @@ def test_amplitudes_are_what_calibration_gives(levels: int, residual: str) -> No
     assert stored == pytest.approx(calibrate(OU, levels, residual, synthetic.STORED_SEED), rel=1e-6)
 
 
+def test_tails_are_what_calibration_gives() -> None:
+    gamma, levels = 4.0, 2
+    stored = synthetic._stored_tails(gamma, levels)
+    assert stored is not None
+    counts = synthetic._mode_counts(gamma)[:levels]
+    assert stored == pytest.approx(synthetic._corrected_tails(counts, gamma, synthetic.STORED_SEED), rel=1e-6)
+    assert synthetic._stored_tails(1.7, levels) is None
+
+
 def test_ends_are_those_of_the_reference() -> None:
     sde = mlem.problems.get("double-well")
     stored = stored_end(sde, PATHS, SEED)
@@ -98,6 +107,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(measured, "_STORE", tmp_path / "measured.json")
     monkeypatch.setattr(synthetic, "_STORE", tmp_path / "amplitudes.json")
     monkeypatch.setattr(mlem.problems, "names", lambda: ["ornstein-uhlenbeck"])
+    monkeypatch.setattr(synthetic, "STORED_GAMMAS", (1.0,))
     for module in (measured, synthetic):
         monkeypatch.setattr(module, "MAX_LEVELS", 4)
     caches = (measured._stored, synthetic._stored_amplitudes, synthetic._calibrated_drifts, unpriced)

@@ -6,9 +6,11 @@ import socket
 
 import pytest
 import streamlit as st
+from streamlit.proto.NewSession_pb2 import CustomThemeConfig
+from streamlit.runtime import app_session
 from streamlit.runtime.app_session import AppSession
 
-from mlem.ui.boot import _send_at_once, _watch_no_files
+from mlem.ui.boot import _send_at_once, _theme_once, _watch_no_files
 
 
 def sends_at_once(one: socket.socket) -> bool:
@@ -40,3 +42,23 @@ def test_files_are_watched_as_the_setting_says(setting: str, watched: bool, monk
     _watch_no_files()
     AppSession.register_file_watchers(None)  # type: ignore[arg-type]  # all that matters is who is asked
     assert bool(seen) is watched
+
+
+def test_the_theme_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And every message gets what Streamlit's own way gives it, in its place."""
+    asked, populate = list[str](), app_session._populate_theme_msg
+
+    def counted(message: CustomThemeConfig, section: str = "theme") -> None:
+        asked.append(section)
+        populate(message, section)
+
+    monkeypatch.setattr(app_session, "_populate_theme_msg", counted)
+    _theme_once()
+    for _ in range(3):
+        whole, expected = CustomThemeConfig(), CustomThemeConfig()
+        for message, way in ((whole, app_session._populate_theme_msg), (expected, populate)):
+            way(message)
+            way(message.light, "theme.light")
+        assert whole == expected
+        assert whole.light.primary_color
+    assert asked == ["theme", "theme.light"]

@@ -1,0 +1,92 @@
+"""Who goes first on a server that many share: a page's script, then what somebody waits for, then what somebody looks on.
+
+All of it runs in threads of one interpreter, which hands over five milliseconds at a time: scripts that run side by side all
+end late, and while many can run, the thread that starts them and sends what they show has to queue with them. So scripts run
+one after the other, in the order in which they came. What takes long steps aside, and few such computations go on at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_PATIENCE = 0.25  # s: a script that waits longer runs beside the one before it, which must be doing something unforeseen
+_COMPUTATIONS = 2  # at once: a short one need not wait for a long one to end
+
+_scripts, _computations = threading.Semaphore(), threading.Semaphore(_COMPUTATIONS)
+_mine = threading.local()
+
+
+@contextmanager
+def turn() -> Iterator[None]:
+    """For a page's script, or a part of it that runs by itself."""
+    if getattr(_mine, "turn", False):  # a part that runs with the script
+        yield
+        return
+    _take()
+    try:
+        yield
+    finally:
+        _leave()
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """For what takes long: meanwhile other scripts run."""
+    had = _leave()
+    try:
+        with _computations:
+            yield
+    finally:
+        if had:
+            _take()
+
+
+def _take() -> None:
+    _mine.turn = _scripts.acquire(timeout=_PATIENCE)
+
+
+def _leave() -> bool:
+    """Whether there was a turn to leave."""
+    had = getattr(_mine, "turn", False)
+    _mine.turn = False
+    if had:
+        _scripts.release()
+    return had
+
+
+class Results:
+    """What was computed, once for all sessions that ask the same. The ``most`` that were asked for last are kept."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._kept = most, OrderedDict[Hashable, Any]()
+        self._making = dict[Hashable, threading.Lock]()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> Any:
+        """The result; None where there is none yet."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def make(self, key: Hashable, work: Callable[[], Any]) -> Any:
+        """The result, which is computed here and now unless somebody else is just doing that. Raises what ``work`` raises."""
+        with self._lock:
+            making = self._making.setdefault(key, threading.Lock())
+        with making:
+            result = self.get(key)
+            if result is None:
+                try:
+                    result = work()
+                finally:
+                    with self._lock:
+                        self._making.pop(key, None)
+                with self._lock:
+                    self._kept[key] = result
+                    if len(self._kept) > self._most:
+                        self._kept.popitem(last=False)
+        return result
