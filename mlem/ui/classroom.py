@@ -100,8 +100,8 @@ class Classroom:
         finally:
             watcher.cancel()
             await asyncio.gather(*(tab.close() for tab in self._tabs))
-        if logged := self._server.tracebacks():
-            self.errors["traceback in the server's log"] += logged
+        for line, often in self._server.tracebacks().items():
+            self.errors[f"in the server's log: {line}"] += often
 
     # ── phases
 

@@ -10,6 +10,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,12 +48,18 @@ class Server:
         stat = self._read("stat").rpartition(")")[2].split()
         return sum(map(int, stat[11:13])) / os.sysconf("SC_CLK_TCK") if stat else None
 
-    def tracebacks(self) -> int:
-        """Errors in what it wrote."""
-        if self.log is None:
-            return 0
-        self.log.seek(0)
-        return self.log.read().count(b"Traceback")
+    def tracebacks(self) -> Counter[str]:
+        """The errors in what it wrote: the last line of each traceback, and how often it is there."""
+        found, inside = Counter[str](), False
+        if self.log is not None:
+            self.log.seek(0)
+            for line in self.log.read().decode(errors="replace").splitlines():
+                if line.startswith("Traceback"):
+                    inside = True
+                elif inside and line and not line.startswith(" "):
+                    found[line] += 1
+                    inside = False
+        return found
 
     def _read(self, name: str) -> str:
         """A file of Linux about the process; empty where there is none."""

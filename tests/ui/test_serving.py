@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import urllib.error
 import urllib.request
@@ -18,10 +19,10 @@ def test_a_server_is_started_watched_and_ended() -> None:
         memory, seconds = server.memory(), server.seconds()
         assert memory is None or 0.03 < memory < 1
         assert seconds is None or seconds > 0.1
-        assert server.tracebacks() == 0
+        assert server.tracebacks() == {}
         with serving(server.port) as same:
             assert same == Server(server.port)
-            assert (same.memory(), same.seconds(), same.tracebacks()) == (None, None, 0)
+            assert (same.memory(), same.seconds(), same.tracebacks()) == (None, None, {})
     assert server.process.poll() is not None
     with pytest.raises((urllib.error.URLError, ConnectionError)):
         urllib.request.urlopen(f"http://{HOST}:{server.port}/_stcore/health", timeout=5)
@@ -33,6 +34,18 @@ def test_it_ends_though_its_user_fails() -> None:
         raise KeyboardInterrupt
     assert server.process is not None
     assert server.process.poll() is not None
+
+
+def test_errors_in_the_log_are_told_by_their_last_lines() -> None:
+    log = io.BytesIO(
+        b"2026-11-25 10:00:00.000 Uncaught app execution\n"
+        b'Traceback (most recent call last):\n  File "race.py", line 1, in <module>\n    x = 1 / 0\n        ~~^~~\n'
+        b"ZeroDivisionError: division by zero\nwords\n"
+        b'Traceback (most recent call last):\n  File "coin.py", line 2\nZeroDivisionError: division by zero\n'
+        b'Traceback (most recent call last):\n  File "coin.py", line 3\nKeyError: 3\n'
+    )
+    found = Server(8501, log=log).tracebacks()
+    assert found == {"ZeroDivisionError: division by zero": 2, "KeyError: 3": 1}
 
 
 def test_where_nothing_answers_there_is_no_server() -> None:
