@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import socket
+import tempfile
 import urllib.error
 import urllib.request
 
@@ -37,14 +37,16 @@ def test_it_ends_though_its_user_fails() -> None:
 
 
 def test_errors_in_the_log_are_told_by_their_last_lines() -> None:
-    log = io.BytesIO(
+    written = (
         b"2026-11-25 10:00:00.000 Uncaught app execution\n"
         b'Traceback (most recent call last):\n  File "race.py", line 1, in <module>\n    x = 1 / 0\n        ~~^~~\n'
         b"ZeroDivisionError: division by zero\nwords\n"
         b'Traceback (most recent call last):\n  File "coin.py", line 2\nZeroDivisionError: division by zero\n'
         b'Traceback (most recent call last):\n  File "coin.py", line 3\nKeyError: 3\n'
     )
-    found = Server(8501, log=log).tracebacks()
+    with tempfile.TemporaryFile() as log:
+        log.write(written)
+        found = Server(8501, log=log).tracebacks()
     assert found == {"ZeroDivisionError: division by zero": 2, "KeyError: 3": 1}
 
 
