@@ -29,7 +29,7 @@ page.head(
 )
 if learning.free:
     page.presets(PRESETS[NAME], params, NAME)
-page.notices(notices)
+page.notices(notices, params, NAME)
 
 
 def settle(chosen: Chosen) -> None:

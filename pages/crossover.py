@@ -27,7 +27,7 @@ page.head(
 )
 if learning.free:
     page.presets(PRESETS[NAME], params, NAME)
-page.notices(notices)
+page.notices(notices, params, NAME)
 
 
 def draw(parts: Sequence[Part], done: bool) -> None:

@@ -34,7 +34,7 @@ result: HierarchyResult = page.compute(EXPERIMENT, params)
 page.head(EXPERIMENT.question, learning.lead(words.lead(params, result)))
 if learning.free:
     page.presets(PRESETS[NAME], params, NAME)
-page.notices(notices)
+page.notices(notices, params, NAME)
 hidden = learning.card(params, result)
 
 picture, controls = st.columns([3, 1], gap="large")

@@ -27,7 +27,7 @@ while True:
 page.head("Same accuracy: who pays less?", learning.lead(race_words.lead(params, result)))
 if learning.free:
     page.presets(PRESETS[NAME], params, NAME)
-page.notices(notices)
+page.notices(notices, params, NAME)
 hidden = learning.card(params, result)
 
 picture, controls = st.columns([3, 1], gap="large")

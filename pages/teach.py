@@ -4,7 +4,7 @@ import streamlit as st
 
 from mlem.lessons.builtin import LESSONS
 from mlem.lessons.lesson import MAX_LINK, MAX_STEPS, MAX_WORDS, Lesson, from_text
-from mlem.ui import page, step_editor, teaching
+from mlem.ui import page, share, step_editor, teaching
 from mlem.ui.boot import through_app
 from mlem.ui.claims import classroom, findings
 from mlem.ui.modes import Modes
@@ -75,7 +75,7 @@ page.head(
     "A lesson is a list of pages, set as you like them, with questions that are answered before the answer is shown. "
     "**Ten minutes before class?** Copy a ready lesson in step 1, go to step 3, hand out its link.",
 )
-page.notices([notice] if notice else [])
+page.notices([notice] if notice else [], state[STEPS], "teach")
 
 st.header("1. Begin", anchor=False)
 with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -161,7 +161,7 @@ else:
                 st.markdown(f"**Step {number}**: {teaching.described(step)}")
                 st.code(way.link(lesson, number), language=None, wrap_lines=True)
             st.markdown("**Frame**")
-            st.code(way.iframe(lesson, 1), language=None, wrap_lines=True)
+            st.code(share.frame(way.link(lesson, 1), lesson.title), language=None, wrap_lines=True)
     if len(text) <= MAX_LINK:
         st.caption("The address of this page holds the lesson too: bookmark it, and go on with it later.")
     else:

@@ -131,7 +131,7 @@ class Params:
                 continue
             text = query[key][:_LONGEST]
             try:
-                values[field.name] = spec.parse(field.name, text)
+                values[field.name] = spec.parse(key, text)
             except ValueError as error:
                 values[field.name] = spec.nearest(text, field.default)
                 notices.append(f"{error}. It is now {in_words(values[field.name])}.")

@@ -20,7 +20,7 @@ from mlem.experiments import fields
 from mlem.experiments.experiment import Experiment
 from mlem.experiments.faces import FacesParams, device, mend_device, precision
 from mlem.experiments.faces_store import load
-from mlem.experiments.params import Params, choice, integer, number
+from mlem.experiments.params import Params, choice, integer, number, to_key
 from mlem.experiments.result import Result, Row, unexported
 from mlem.firing import calls_of_first_path
 from mlem.images.data import to_bytes
@@ -100,7 +100,7 @@ class SampleParams(Params):
         for name in ("steps", "em_steps"):
             if GRID % (asked := values.get(name, getattr(cls, name))):
                 values[name] = _divisor(asked)
-                notices.append(f"{name} takes a divisor of {GRID}, got {asked}. It is now {values[name]}.")
+                notices.append(f"{to_key(name)} takes a divisor of {GRID}, got {asked}. It is now {values[name]}.")
         if values.get("ladder") == "own" and own() is None:
             values["ladder"] = cls.ladder
             notices.append(f"No ladder but the shipped one is on offer here. Networks are now {cls.ladder}.")

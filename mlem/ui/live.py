@@ -112,6 +112,8 @@ def _progress(seen: Snapshot[T], going: bool, switch: Callable[[], None], key: s
 
 def _told(seen: Snapshot[T], going: bool) -> str:
     """The progress in words."""
+    if going and seen.turn is None:  # whatever goes on has a turn, unless a demo has it wait
+        return f"Waiting: each visitor has {limits.JOBS} computations at a time here, and those you left end in a few seconds"
     if going and not seen.parts and (seen.turn or 0) > 1:
         return f"Waiting for its turn, number {seen.turn}"
     return f"{'Computing' if going else 'Stopped'}: {seen.done:.0%} after {seen.seconds:.1f} s"

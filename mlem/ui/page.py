@@ -86,9 +86,12 @@ def more_controls(
             st.caption(note)
 
 
-def notices(messages: Sequence[str]) -> None:
-    """What was mended, said once each."""
-    for message in messages:
+def notices(messages: Sequence[str], state: object, page: str) -> None:
+    """What was mended. It stays as long as the page's ``state`` is the same: a sweep has the page run again and again."""
+    key = f"{page}.notices"
+    if messages or key not in st.session_state or st.session_state[key][0] != state:
+        st.session_state[key] = state, messages
+    for message in st.session_state[key][1]:
         st.info(plain(message[0].upper() + message[1:]), icon=":material/build:")
 
 

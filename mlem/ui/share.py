@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from urllib.parse import urlencode
 
 import segno
@@ -32,7 +33,8 @@ def link(address: str, params: Params) -> str:
 
 def frame(url: str, title: str) -> str:
     """HTML that shows the page at ``url`` inside another one, without the app's own frame."""
-    return f'<iframe src="{url}&embed=true" title="{title}" width="100%" height="{FRAME_HEIGHT}" style="border: 0"></iframe>'
+    source = escape(f"{url}&embed=true")
+    return f'<iframe src="{source}" title="{escape(title)}" width="100%" height="{FRAME_HEIGHT}" style="border: 0"></iframe>'
 
 
 def qr(url: str) -> str:

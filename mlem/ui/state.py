@@ -36,7 +36,7 @@ def read_params(kind: type[P], page: str) -> tuple[P, list[str]]:
         values, notices = kind.mend({name: getattr(remembered, name) for name in kind.specs()} | moved)
         params = kind(**values)
     elif link and link != st.session_state.get(f"{page}.link") and _names_any(kind, link):
-        params, notices = kind.nearest(link)
+        params, notices = limits.nearest(kind, link)
     else:
         params, notices = remembered or kind(), []
     params, capped = limits.capped(params)

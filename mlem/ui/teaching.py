@@ -15,7 +15,6 @@ from mlem.lessons.lesson import MAX_LINK, PAGES, Lesson, Question, Step, to_text
 from mlem.lessons.questions import QUESTIONS, of_page
 from mlem.ui.modes import Modes
 from mlem.ui.presets import PRESETS
-from mlem.ui.share import frame
 
 TITLES: Mapping[str, str] = {
     "race": "Race",
@@ -54,10 +53,6 @@ class Way:
     def short(self, lesson: Lesson, number: int) -> str:
         """What is said of that link in print: where it leads."""
         return self._page(lesson.steps[number - 1].page).split("://")[-1]
-
-    def iframe(self, lesson: Lesson, number: int) -> str:
-        """HTML that shows the step inside another page."""
-        return frame(escape(self.link(lesson, number)), escape(lesson.title))
 
     def is_local(self) -> bool:
         """Whether only this very computer can follow the links."""

@@ -201,6 +201,7 @@ def test_a_demo_gives_a_session_so_many_jobs_at_a_time(pool: Pool, clock: Clock,
             app.session_state["live.asked"] = asked[n - 1].session_state["live.asked"]
         app.run()
     assert [pool.peek(f"many {n}").turn for n in range(3)] == [1, 2, None]
+    assert asked[2].get("progress")[0].proto.text.startswith("Waiting: each visitor has 2 computations at a time here")
     clock.now = PATIENCE + 1
     while pool.step():
         pass

@@ -19,6 +19,7 @@ from mlem.experiments.race import RaceParams
 from mlem.experiments.sample import SampleParams
 from mlem.experiments.steps import StepsParams
 from mlem.images import hub, ladders
+from mlem.ui.presets import PRESETS
 
 ROOT = Path(__file__).parents[2]
 KINDS = (RaceParams, HierarchyParams, CoinParams, ConvergenceParams, CrossoverParams, StepsParams, SampleParams)
@@ -50,8 +51,8 @@ def test_who_asks_for_most_gets_the_cap_and_a_notice(kind: type[Params]) -> None
     got, notices = limits.capped(asked)
     changed = {name for name in kind.specs() if getattr(got, name) != getattr(asked, name)}
     assert changed <= set(limits.MOST) | set(limits.LEAST)
-    assert len(notices) == len(changed)
-    assert all("in this demo" in notice for notice in notices)
+    assert len(notices) == 1
+    assert notices[0].count(": at ") == len(changed)
     for name in changed:
         assert getattr(got, name) == limits.MOST.get(name, limits.LEAST.get(name))
     assert limits.capped(got) == (got, [])
@@ -66,15 +67,32 @@ def test_controls_stop_at_the_cap(kind: type[Params]) -> None:
         assert here.low >= limits.LEAST.get(name, here.low)
         assert all(here.low <= stop <= here.high for stop in here.offered)
         assert bool(here.offered) == bool(spec.offered)
+        assert (" In this demo at " in here.help) == ((here.low, here.high) != (spec.low, spec.high))
 
 
 @pytest.mark.usefixtures("as_demo")
-def test_notices_say_what_was_got_and_what_it_is_now() -> None:
+def test_one_notice_says_what_there_is_at_most_and_where_there_is_more() -> None:
     _, notices = limits.capped(RaceParams(paths=4096, epsilon=0.002))
     assert notices == [
-        "epsilon takes at least 0.005 in this demo, got 0.002. It is now 0.005.",
-        "paths takes at most 512 in this demo, got 4096. It is now 512.",
+        "This demo is shared, and has limits. Target error ε: at least 0.005; Paths: at most 512. "
+        "There are none on a computer of your own: README.md tells how to start the app there."
     ]
+
+
+@pytest.mark.usefixtures("as_demo")
+def test_what_a_link_asks_for_beyond_all_bounds_is_told_once() -> None:
+    got, notices = limits.nearest(RaceParams, {"levels": "12", "paths": "4096", "gamma": "99"})
+    assert (got.levels, got.paths, got.gamma) == (9, 512, 8.0)
+    assert notices[0].startswith("gamma takes a number")
+    assert notices[1].startswith("This demo is shared, and has limits. Levels K: at most 9; Paths: at most 512.")
+    assert len(notices) == 2
+
+
+@pytest.mark.usefixtures("as_demo")
+@pytest.mark.parametrize("page", PRESETS)
+def test_all_presets_are_as_they_are_everywhere(page: str) -> None:
+    for params in PRESETS[page].values():
+        assert limits.capped(params) == (params, [])
 
 
 @pytest.mark.usefixtures("as_demo")

@@ -169,7 +169,7 @@ def test_what_cannot_be_read_has_a_notice_and_the_rest_is_kept(name: str, data: 
     params, spoilt = valid(data, kind), data.draw(st.sampled_from(sorted(kind.specs())))
     made, notices = kind.nearest({**params.to_query(), to_key(spoilt): "no such value"})
     assert notices
-    assert notices[0].startswith(f"{spoilt} takes ")
+    assert notices[0].startswith(f"{to_key(spoilt)} takes ")
     if not kind.mend({**dataclasses.asdict(params), spoilt: getattr(kind(), spoilt)})[1]:
         assert made == dataclasses.replace(params, **{spoilt: getattr(kind(), spoilt)})
 
@@ -196,12 +196,12 @@ def test_parameters_are_made_without_work(monkeypatch: pytest.MonkeyPatch) -> No
         ({"rate": "fast"}, {}, "rate takes a number ≥ 0 and ≤ 2, got 'fast'. It is now 0.5."),
         ({"rate": "nan"}, {}, "rate takes a number ≥ 0 and ≤ 2, got 'nan'. It is now 0.5."),
         ({"rate": ""}, {}, "rate takes a number ≥ 0 and ≤ 2, got ''. It is now 0.5."),
-        ({"time-steps": "0"}, {"time_steps": 1}, "time_steps takes an integer from 1 to 100, got 0. It is now 1."),
-        ({"time-steps": "7.6"}, {"time_steps": 8}, "time_steps takes an integer from 1 to 100, got 7.6. It is now 8."),
+        ({"time-steps": "0"}, {"time_steps": 1}, "time-steps takes an integer from 1 to 100, got 0. It is now 1."),
+        ({"time-steps": "7.6"}, {"time_steps": 8}, "time-steps takes an integer from 1 to 100, got 7.6. It is now 8."),
         (
             {"time-steps": "1e4"},
             {"time_steps": 100},
-            "time_steps takes an integer from 1 to 100, got 10000. It is now 100.",
+            "time-steps takes an integer from 1 to 100, got 10000. It is now 100.",
         ),
         ({"shape": "Flat"}, {}, "shape takes one of round, flat, got 'Flat'. It is now round."),
         ({"shape": ""}, {}, "shape takes one of round, flat, got ''. It is now round."),

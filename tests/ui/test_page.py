@@ -21,7 +21,7 @@ def offering() -> None:
     params, notices = read_params(CoinParams, "coin")
     page.head("What now?", "This.")
     page.presets({"Usual": CoinParams(), "Other": CoinParams(seed=5, gamma=1.0)}, params, "coin")
-    page.notices(notices)
+    page.notices(notices, params, "coin")
     streamlit.text(str(params.seed))
 
 
@@ -44,6 +44,16 @@ def test_a_notice_is_a_sentence() -> None:
     app.query_params["gamma"] = "99"
     app.run()
     assert app.info[0].value == "Gamma takes a number ≥ 0.25 and ≤ 8, got 99. It is now 8."
+
+
+def test_a_notice_stays_until_the_state_is_another() -> None:
+    """A page runs again when a job has something new: what a link has asked for in vain is still to be read then."""
+    app = AppTest.from_function(offering)
+    app.query_params["gamma"] = "99"
+    app.run()
+    assert len(app.run().info) == 1
+    app.button(key="coin.preset.Other").click().run()
+    assert not app.info
 
 
 def test_sessions_that_ask_the_same_share_one_computation() -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shlex
+from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -172,7 +173,8 @@ def modules(svg: str, size: int) -> list[list[bool]]:
 def test_frame_and_citation_hold_the_link_and_the_command() -> None:
     chosen, params = experiment.get("coin"), TAKEN["coin"]
     url = share.link(ADDRESS, params)
-    assert f'src="{url}&embed=true"' in share.frame(url, "Coin")
+    assert f'src="{escape(url)}&amp;embed=true"' in share.frame(url, "Coin")
+    assert 'title="Cheap &amp; &lt;good&gt;"' in share.frame(url, "Cheap & <good>")
     cited = share.citation(chosen, params, url)
     assert url in cited
     assert share.command(chosen, params) in cited

@@ -66,11 +66,6 @@ def test_the_sheet_has_the_code_of_every_step_and_fetches_nothing() -> None:
     assert "url(" not in sheet
 
 
-def test_a_frame_is_escaped() -> None:
-    assert 'title="Cheap &amp; &lt;good&gt;"' in WAY.iframe(LESSON, 1)
-    assert "embed=true" in WAY.iframe(LESSON, 1)
-
-
 def test_how_much_too_long() -> None:
     assert WAY.too_long(LESSON) == ""
     noise = " ".join(format(7919 * i**3 % 1_000_003, "x") for i in range(180))[:1200]
