@@ -212,15 +212,16 @@ class Classroom:
 
     async def _come_back(self, tab: Tab, *, by_link: bool) -> None:
         """Closes the tab or loses its connection, and is back a moment later: by the link in the address bar as a new session,
-        or in the old one. Link and figures have to be what they were."""
+        or in the old one. Link and figures have to be what they were, if they belonged together: after a request that was not
+        answered in time the link is the new state's already, and the figures are still the old one's."""
         if not tab.connected:
             return
-        query, figures = tab.query, dict(tab.figures)
+        query, figures, settled = tab.query, dict(tab.figures), tab.settled
         await tab.close()
         await asyncio.sleep(tab.chance.uniform(0.0, self._think))
         seconds = await self._answered(tab.open(tab.page, query) if by_link else tab.come_back())
         self._note("back by link" if by_link else "back in the old session", seconds)
-        if seconds is not None and tab.page in MOVED and (tab.query, tab.figures) != (query, figures):
+        if seconds is not None and settled and tab.page in MOVED and (tab.query, tab.figures) != (query, figures):
             self._went_wrong("a session came back to something else")
 
     async def _open(self, tab: Tab, page: str, query: str = "") -> None:

@@ -136,6 +136,11 @@ class Tab:
         return self._reader is not None and not self._reader.done()
 
     @property
+    def settled(self) -> bool:
+        """Whether the last request was answered: else the query may be that of a state whose figures have not come."""
+        return self._done.is_set() and not self._failure
+
+    @property
     def waits(self) -> bool:
         """Whether a part of the page runs by itself, as it does while a job is at work."""
         return bool(self._clocks)

@@ -199,6 +199,52 @@ def test_a_server_that_does_not_answer_is_told(closes: bool, words: str, monkeyp
     assert asyncio.run(visited()) == [f"landing page: {words}"]
 
 
+def test_who_was_not_answered_comes_back_to_something_else_and_no_error_is_told(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The link is the new state's before its figures are there."""
+    room = classroom.Classroom(
+        server, sessions=1, sweeps=0, seconds=1, think=0, minutes=0, any_control=True, seed=0, tell=lambda done: None
+    )
+    tab = room._tabs[0]
+
+    async def story() -> None:
+        try:
+            await tab.open("hierarchy")
+            assert tab.settled
+            figures = dict(tab.figures)
+            with monkeypatch.context() as patch:
+                patch.setattr(tabs, "WAIT", 1e-3)
+                with pytest.raises(Unanswered):
+                    await tab.move("hierarchy.gamma")
+            assert not tab.settled
+            while not tab._done.is_set():
+                await asyncio.sleep(0.01)
+            tab.figures = figures  # as they were when the time was over
+            await room._come_back(tab, by_link=True)
+            assert tab.settled
+            assert tab.figures != figures
+        finally:
+            await tab.close()
+
+    asyncio.run(story())
+    assert dict(room.errors) == {": hierarchy: no answer within 0.001 s": 1}
+
+
+def test_a_session_that_the_server_has_dropped_comes_back_to_its_link(server: Server) -> None:
+    async def story(tab: Tab) -> None:
+        for page in PAGES:
+            await tab.open(page)
+            await tab.move(f"{page or 'race'}.gamma")
+            query, figures = tab.query, dict(tab.figures)
+            await tab.close()
+            tab._session = "dropped"
+            await tab.come_back()
+            assert (tab.query, tab.figures) == (query, figures)
+
+    assert visit(server.address, story) == []
+
+
 def test_an_empty_number_stays_empty() -> None:
     """A named wrong implementation sends 0 for a field that the server has emptied."""
     proto = NumberInput(id="$$ID-1-race.noise", set_value=True)
