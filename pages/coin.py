@@ -39,9 +39,10 @@ if learning.free:
 page.notices(notices, params, NAME)
 hidden = learning.card(params, result)
 
-picture, controls = st.columns([3, 1], gap="large")
+picture, controls = page.sides(NAME)
 with controls:
-    for name in ("rule", "firing", "gamma", "budget", "draws", "levels"):
+    page.main_controls(params, ("rule",), NAME)
+    for name in ("firing", "gamma", "budget", "draws", "levels"):
         control(params, name, NAME)
     page.more_controls(params, ("sde", "residual", "seed"), NAME)
 with picture:
@@ -59,7 +60,7 @@ with picture:
         st.stop()
     with mean:
         chart(figures.running_mean(result), key="coin.mean", alt=words.mean_alt(result), height=figures.HEIGHT)
-    st.markdown(words.equation(result, st.context.theme.type))
+    st.markdown(f"{words.equation(result, st.context.theme.type)}. {words.called(params, result)}")
     st.caption(words.WEIGHTS)
     height = figures.SHARES_HEIGHT + figures.SHARES_ROW * params.levels
     chart(figures.shares(result), key="coin.shares", alt=words.shares_alt(result), height=height)

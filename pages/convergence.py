@@ -80,12 +80,13 @@ def draw(parts: Sequence[Part], done: bool) -> None:
         page.take_along(EXPERIMENT, params, result)
 
 
-picture, controls = st.columns([3, 1], gap="large")
+picture, controls = page.sides(NAME)
 with controls:
     synthetic = params.kind == "synthetic"  # others have an equation and a γ of their own
-    for name in ("sde" if synthetic else "gamma", "error", "firing", "levels"):
+    page.main_controls(params, ("firing",), NAME)  # γ, the price and the error are on the chart itself
+    for name in ("sde" if synthetic else "gamma", "error", "levels"):
         control(params, name, NAME)
     page.more_controls(params, ("kind", *(["residual"] if synthetic else []), "paths", "seed"), NAME)
 with picture:
     live.sweep(params, draw, page=NAME)
-page.words(NAME, params)
+    page.words(NAME, params)

@@ -63,10 +63,12 @@ def draw(parts: Sequence[Part], done: bool) -> None:
         page.take_along(EXPERIMENT, params, result)
 
 
-with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-    for name, width in (("gamma", 180), ("epsilon", 180), ("sde", 250), ("firing", 250)):
-        with st.container(width=width):
-            control(params, name, NAME)
-    page.more_controls(params, ("levels", "residual", "paths", "seed"), NAME, width="content")
-live.sweep(params.swept(), draw, page=NAME)
-page.words(NAME, params)
+picture, controls = page.sides(NAME)
+with controls:
+    page.main_controls(params, ("gamma", "epsilon"), NAME)
+    for name in ("sde", "firing"):
+        control(params, name, NAME)
+    page.more_controls(params, ("levels", "residual", "paths", "seed"), NAME)
+with picture:
+    live.sweep(params.swept(), draw, page=NAME)
+    page.words(NAME, params)

@@ -59,9 +59,10 @@ def draw(parts: Sequence[Film], done: bool) -> None:
         page.take_along(EXPERIMENT, params, judged, view)
 
 
-picture, controls = st.columns([3, 1], gap="large")
+picture, controls = page.sides(NAME)
 with controls:
-    for name in ("process", "steps", "budget", "firing", "em_steps", "seed"):
+    page.main_controls(view, ("steps", "budget"), NAME)
+    for name in ("process", "firing", "em_steps", "seed"):
         control(view, name, NAME)
     page.more_controls(
         view,

@@ -37,11 +37,12 @@ if learning.free:
 page.notices(notices, params, NAME)
 hidden = learning.card(params, result)
 
-picture, controls = st.columns([3, 1], gap="large")
+picture, controls = page.sides(NAME)
 with controls:
     made = ("sde",), ("residual",)  # what synthetic levels are made of; spectral ones have an SDE of their own
     shown, more = made if params.kind == "synthetic" else ((), ())
-    for name in ("gamma", "levels", "kind", *shown):
+    page.main_controls(params, ("gamma", "levels"), NAME)
+    for name in ("kind", *shown):
         control(params, name, NAME)
     page.more_controls(params, (*more, "paths", "seed"), NAME)
 with picture:

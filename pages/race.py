@@ -30,9 +30,10 @@ if learning.free:
 page.notices(notices, params, NAME)
 hidden = learning.card(params, result)
 
-picture, controls = st.columns([3, 1], gap="large")
+picture, controls = page.sides(NAME)
 with controls:
-    for name in ("sde", "gamma", "epsilon", "firing", "seed"):
+    page.main_controls(params, ("gamma", "epsilon"), NAME)
+    for name in ("sde", "firing", "seed"):
         control(params, name, NAME)
     page.more_controls(params, ("rule", "draws", "levels", "residual", "paths", "dim", "noise"), NAME)
 with picture:

@@ -46,9 +46,10 @@ def draw(results: Sequence[StepsResult], done: bool) -> None:
         page.take_along(EXPERIMENT, params, result)
 
 
-picture, controls = st.columns([3, 1], gap="large")
+picture, controls = page.sides(NAME)
 with controls:
-    for name in ("sde", "epsilon", "firing"):
+    page.main_controls(params, ("epsilon",), NAME)
+    for name in ("sde", "firing"):
         control(params, name, NAME)
     page.more_controls(params, ("doublings", "residual", "paths", "seed"), NAME)
 with picture:
@@ -57,4 +58,4 @@ with picture:
         draw([stored], True)
     else:
         live.live(params, partial(steps, params), draw, page=NAME)
-page.words(NAME, params)
+    page.words(NAME, params)

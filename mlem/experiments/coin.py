@@ -70,8 +70,8 @@ class CoinParams(Params):
         "bernoulli", choices=FIRINGS, label="Firing", help="How it is decided which levels' corrections a draw computes."
     )
     draws: int = integer(
-        1000, low=1, high=10_000, offered=(1, 10, 100, 1000, 10_000), label="Draws", help="How often the step is drawn."
-    )
+        982, low=1, high=10_000, offered=(1, 10, 100, 1000, 10_000), label="Draws", help="How often the step is drawn."
+    )  # by default as many as end in one that calls f^K
     seed: int = fields.seed("Of the path that leads to the state, and of the coins.")
 
 

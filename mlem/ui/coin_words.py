@@ -40,6 +40,18 @@ def equation(result: CoinResult, theme: str | None) -> str:
     return rf"**Draw {whole(len(glass.estimates))}** is $\;\hat f(x) = {total} {value}$"
 
 
+def called(params: CoinParams, result: CoinResult) -> str:
+    """Whether the last draw called f^K, and how often one does; that the page opens on one that did."""
+    top, fired = level_name(params.levels), result.glass.fired[:, -1]
+    if result.levels[-1].p == 1:
+        return ""
+    often = f"of {whole(len(fired))} {'draws' if len(fired) > 1 else 'draw'} {whole(int(fired.sum()))} did"
+    if not fired[-1]:
+        return f"It did not call {top}; {often}."
+    chosen = " The page opens on one of these; “Throw once” goes on." if params == CoinParams() else ""
+    return f"It called {top}; {often}.{chosen}"
+
+
 def _tex(value: float) -> str:
     return digits(float(value)).replace("−", "-").replace(",", "{,}")
 

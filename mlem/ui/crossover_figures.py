@@ -11,12 +11,13 @@ from mlem.experiments.crossover import AtGamma, CrossoverResult
 from mlem.experiments.steps import StepsResult
 from mlem.ui.chart import ink, level_ink
 from mlem.ui.figure import Figure
+from mlem.ui.figures import heading
 from mlem.ui.palette import DASHES, MARKERS
 from mlem.words import digits, estimate, level_name
 
 _NAMES = {"em": "EM", "mlem": "ML-EM"}
-_MARGIN = {"l": 58, "r": 96, "t": 36, "b": 56}
-_BAND = 0.18
+_MARGIN = {"l": 58, "r": 64, "t": 36, "b": 56}
+_LIMIT = 1.2  # of the finest 1/h: where the limit is drawn
 
 
 def exponents(result: CrossoverResult, gamma: float) -> Figure:
@@ -50,7 +51,7 @@ def exponents(result: CrossoverResult, gamma: float) -> Figure:
         xaxis={"title": {"text": "cost exponent γ"}, "range": [gammas[0] - 0.15, gammas[-1] + 0.15]},
         yaxis={"title": {"text": "exponent of cost in 1/ε"}, "rangemode": "tozero"},
         shapes=[_kink(), _looked_at(gamma)],
-        annotations=[*ends, _note(theory.KINK, 1.0, "kink, γ = 2"), _heading("Exponents: fitted, and theory dashed")],
+        annotations=[*ends, _kink_name(gamma), heading("Exponents: fitted, and theory dashed")],
     )
 
 
@@ -60,24 +61,27 @@ def level_shares(result: CrossoverResult, gamma: float) -> Figure:
     count = max((len(p.shares) for p in reached), default=1)
     figure = Figure()
     for k in range(1, count + 1):
+        shares = [p.shares[k - 1] if k <= len(p.shares) else 0.0 for p in reached]
         figure.add_scatter(
             x=[p.gamma for p in reached],
-            y=[p.shares[k - 1] if k <= len(p.shares) else 0.0 for p in reached],
+            y=shares,
+            customdata=[f"{100 * share:.0f}" for share in shares],
             name=level_name(k),
             mode="lines",
             stackgroup="levels",
             line={"width": 0.5, "color": ink("background")},
             fillcolor=level_ink(k, count),
-            hovertemplate=f"γ = %{{x}}: {level_name(k)} %{{y:.0%}}<extra></extra>",
+            hovertemplate=f"γ = %{{x}}: {level_name(k)} %{{customdata}} %<extra></extra>",
         )
+    ticks = [0, 0.25, 0.5, 0.75, 1]
     names = [_end(reached[-1].gamma, y, level_name(k), ink("ink")) for k, y in _middles(reached[-1])] if reached else []
     return figure.update_layout(
         margin=_MARGIN,
         showlegend=False,
         xaxis={"title": {"text": "cost exponent γ"}, "range": [result.points[0].gamma, result.points[-1].gamma]},
-        yaxis={"range": [0, 1], "tickformat": ".0%", "title": {"text": "share of the cost"}},
+        yaxis={"range": [0, 1], "tickvals": ticks, "ticktext": [f"{100 * tick:g} %" for tick in ticks]},
         shapes=[_kink(), _looked_at(gamma)],
-        annotations=[*names, _heading(f"Where ML-EM’s money goes, at ε = {digits(result.epsilon)}")],
+        annotations=[*names, heading(f"Shares of ML-EM’s cost, at ε = {digits(result.epsilon)}")],
     )
 
 
@@ -98,7 +102,7 @@ def speedup_map(result: CrossoverResult, gamma: float) -> Figure:
         colorbar={
             "title": {"text": "EM / ML-EM"},
             "tickvals": ticks,
-            "ticktext": [f"× {10**t:g}" for t in ticks],
+            "ticktext": [f"× {10**t:,g}" for t in ticks],
             "thickness": 12,
         },
         customdata=ratio,
@@ -125,7 +129,7 @@ def speedup_map(result: CrossoverResult, gamma: float) -> Figure:
             **_ticks(0.005, 0.01, 0.02, 0.05, 0.1),
         },
         shapes=[_kink(), _looked_at(gamma)],
-        annotations=[_heading("Speed-up at equal error; white: break-even")],
+        annotations=[heading("Speed-up at equal error; white: break-even")],
     )
 
 
@@ -151,10 +155,10 @@ def cost_against_step(result: StepsResult) -> Figure:
             customdata=[estimate(p.cost) for p in points],
             hovertemplate=f"γ = {gamma:g}, 1/h = %{{x:,.0f}}: cost %{{customdata}}<extra></extra>",
         )
-        notes.append(_end(np.log10(x[-1]), np.log10(points[-1].cost.value / unit), f"γ = {gamma:g}", ink("mlem_text"), 40))
-        limit = next(p for p in result.limit if p.gamma == gamma)
+        limit, end = next(p for p in result.limit if p.gamma == gamma), x[-1] * _LIMIT
+        notes.append(_end(np.log10(end), np.log10(limit.cost.value / unit), f"γ = {gamma:g}", ink("mlem_text")))
         figure.add_scatter(
-            x=[x[-1] * 1.2],
+            x=[end],
             y=[limit.cost.value / unit],
             name=f"Poisson limit, γ = {gamma:g}",
             mode="markers",
@@ -175,15 +179,16 @@ def cost_against_step(result: StepsResult) -> Figure:
     )
     notes.append(_end(np.log10(x[-1]), np.log10(first[-1].steps / first[0].steps), "EM, any γ", ink("em_text")))
     return figure.update_layout(
-        margin={**_MARGIN, "r": 110},
+        margin={**_MARGIN, "r": 70},
         showlegend=False,
         xaxis={
             "type": "log",
             "title": {"text": "steps per unit time, 1/h"},
+            "range": [np.log10(x[0]) - 0.1, np.log10(x[-1] * _LIMIT) + 0.1],
             **_ticks(500, 2000, 10000, 50000),  # with room between them on a phone
         },
         yaxis={"type": "log", "title": {"text": "cost, × that of the largest step"}, **_ticks(0.5, 1, 2, 5, 10, 20, 50, 100)},
-        annotations=[*notes, _heading(f"Cost at RMSE {digits(result.epsilon)}; ◇ the limit h → 0")],
+        annotations=[*notes, heading(f"Cost at RMSE {digits(result.epsilon)}; ◇ the limit h → 0")],
     )
 
 
@@ -221,26 +226,11 @@ def _ticks(*values: float) -> dict[str, Any]:
 
 
 def _end(x: float, y: float, text: str, colour: str, shift: int = 14) -> dict[str, Any]:
-    font = {"color": colour, "size": 14}
-    return {"x": x, "y": y, "text": text, "xanchor": "left", "xshift": shift, "showarrow": False, "font": font}
+    return {"x": x, "y": y, "text": text, "xanchor": "left", "xshift": shift, "font": {"color": colour}}
 
 
-def _note(x: float, y: float, text: str) -> dict[str, Any]:
+def _kink_name(gamma: float) -> dict[str, Any]:
+    """On the side of the kink where the line of ``gamma`` is not."""
+    side = {"xanchor": "right", "xshift": -4} if gamma > theory.KINK else {"xanchor": "left", "xshift": 4}
     font = {"color": ink("theory_text"), "size": 12}
-    return {
-        "x": x,
-        "y": y,
-        "yref": "paper",
-        "text": text,
-        "yanchor": "top",
-        "xanchor": "left",
-        "xshift": 4,
-        "showarrow": False,
-        "font": font,
-    }
-
-
-def _heading(text: str) -> dict[str, Any]:
-    font = {"color": ink("ink"), "size": 15}
-    place = {"xref": "paper", "yref": "paper", "x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom", "yshift": 10}
-    return {**place, "text": f"<b>{text}</b>", "showarrow": False, "font": font}
+    return {"x": theory.KINK, "y": 1, "yref": "paper", "yanchor": "top", "text": "kink, γ = 2", **side, "font": font}

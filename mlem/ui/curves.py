@@ -106,7 +106,7 @@ def crossover_lesson(params: CrossoverParams, result: CrossoverResult) -> str:
     )
     if point.shares:
         dearest = max(range(len(point.shares)), key=lambda k: point.shares[k])
-        said += f" The largest part of ML-EM’s bill, {point.shares[dearest]:.0%}, goes to {level_name(dearest + 1)}."
+        said += f" The largest part of ML-EM’s bill, {100 * point.shares[dearest]:.0f} %, goes to {level_name(dearest + 1)}."
     regime = (
         "Below γ = 2 the small networks make the bill, and steps cost."
         if point.gamma < 2

@@ -16,7 +16,7 @@ from mlem.images.pilot import Effects, Plan
 from mlem.images.process import GFLOP
 from mlem.ui.chart import ink, level_ink
 from mlem.ui.figure import Figure
-from mlem.ui.figures import heading
+from mlem.ui.figures import heading, tick_text
 from mlem.ui.palette import DASHES, MARKERS
 from mlem.words import digits, estimate, level_name, level_names
 
@@ -40,14 +40,11 @@ _LOOKS: dict[str, dict[str, Any]] = {
     "heun": {"colour": "theory", "symbol": "diamond-open", "width": 1.3},
     "dpm++": {"colour": "theory", "symbol": "x-thin-open", "width": 1.3},
 }
-_PLOT = 380.0  # CSS pixels: about the height of a plot without its margins
-_LABEL = 17.0  # CSS pixels from one label to the next
 _SHORT_VIEW = 2.3  # decades, below which an axis has more ticks
 _GARBAGE = 1.0  # RMSE of pixels in [−1, 1], above which nothing of a picture is right
 _WORST = 0.1  # of a saving: where a method costs more than ten times what EM does, it is off the chart
 _LEAST = 1e-12  # of what is drawn on a logarithmic axis
 _PAPER = {"xref": "paper", "yref": "paper"}
-_EQUAL_DECADES = {"scaleanchor": "x", "constrain": "range"}
 
 Floats = Float[np.ndarray, "..."]
 
@@ -104,8 +101,8 @@ def error_vs_cost(result: FacesResult, curves: Mapping[str, Envelope], unit: str
         margin={"l": 64, "r": 16, "t": 34, "b": 54},
         showlegend=False,
         xaxis={"type": "log", "title": {"text": UNITS[unit]}, "range": x, **_ticks(x)},
-        yaxis={"type": "log", "range": y, **_EQUAL_DECADES, **_ticks(y)},
-        annotations=[heading(f"RMSE against the reference, {result.pictures} pictures"), *floors, *_names(ends, y)],
+        yaxis={"type": "log", "range": y, **_ticks(y)},
+        annotations=[heading(f"RMSE against the reference, {result.pictures} pictures"), *floors, *_names(ends)],
     )
 
 
@@ -168,7 +165,7 @@ def savings(result: FacesResult, unit: str) -> Figure:
         )
         starts.append((found[0][0], ratios[0].value, method))
     targets = [saving.target for saving in result.methods["em"].savings]
-    x, y = _log_range(np.array(targets)), _log_range(np.maximum(seen, _WORST), right=0.15)
+    x, y = _log_range(np.array(targets), left=0.5), _log_range(np.maximum(seen, _WORST))
     muted = {"font": {"color": ink("muted")}}
     return figure.update_layout(
         uirevision=f"{result.measured.process} {unit}",
@@ -192,8 +189,8 @@ def savings(result: FacesResult, unit: str) -> Figure:
         ],
         annotations=[
             heading("EM’s price over the method’s, at equal error"),
-            {"text": "EM is cheaper", "x": 0, "xref": "paper", "xanchor": "left", "y": 0, "yanchor": "top", **muted},
-            *_names(starts, y, above=True),
+            {"text": "EM is cheaper", "x": 0, "y": 0, **_PAPER, "xanchor": "left", "yanchor": "bottom", "xshift": 4, **muted},
+            *_names(starts, before=True),
         ],
     )
 
@@ -265,7 +262,7 @@ def held_out(result: FacesResult) -> Figure:
         textfont={"size": 14},
         hovertemplate="%{text}: loss %{y:.3r} for %{x:.3r} GFLOP<extra></extra>",
     )
-    x = _log_range(costs)
+    x = _log_range(costs, right=0.15)
     return figure.update_layout(
         margin={"l": 64, "r": 16, "t": 34, "b": 54},
         showlegend=False,
@@ -295,8 +292,8 @@ def calls_along_time(effects: Effects, plan: Plan, count: int) -> Figure:
             )
     y, y2 = (_log_range(np.maximum(values, _LEAST)) for values in (effect, p))
     ends = [
-        *_level_names(plan.levels, effect[-1], float(effects.times[-1]), y, "y"),
-        *_level_names(plan.levels, p[-1], float(t[-1]), y2, "y2"),
+        *_level_names(plan.levels, effect[-1], float(effects.times[-1]), "y"),
+        *_level_names(plan.levels, p[-1], float(t[-1]), "y2"),
     ]
     return figure.update_layout(
         margin={"l": 64, "r": 40, "t": 34, "b": 54},
@@ -319,8 +316,7 @@ def _ticks(view: Sequence[float]) -> dict[str, Any]:
     mantissas = (1, 1.5, 2, 3, 5, 7) if decades < _SHORT_VIEW / 3 else (1, 2, 5) if decades < _SHORT_VIEW else (1,)
     step = max(1, round(decades / 6))
     values = [m * 10.0**power for power in range(-12 * step, 12, step) for m in mantissas]
-    texts = [f"{v:,.10g}" if 1e-3 <= v <= 1e4 else f"10<sup>{round(math.log10(v))}</sup>".replace("-", "−") for v in values]
-    return {"tickvals": values, "ticktext": texts}
+    return {"tickvals": values, "ticktext": [tick_text(value) for value in values]}
 
 
 def _whiskers(points: Sequence[Estimate], colour: str) -> dict[str, Any]:
@@ -329,51 +325,40 @@ def _whiskers(points: Sequence[Estimate], colour: str) -> dict[str, Any]:
     return {"type": "data", "array": up, "arrayminus": down, "color": ink(colour, 0.6), "thickness": 1.5, "width": 3}
 
 
-def _log_range(values: Floats, *, right: float = 0.0) -> list[float]:
-    """In powers of ten, with some room at either end, and ``right`` decades more at the high one."""
+def _log_range(values: Floats, *, left: float = 0.0, right: float = 0.0) -> list[float]:
+    """In powers of ten, with some room at either end, and ``left`` and ``right`` decades more at the low and the high one."""
     low, high = float(np.log10(values.min())), float(np.log10(values.max()))
     room = max(0.06 * (high - low), 0.05)
-    return [low - room, high + room + right]
+    return [low - room - left, high + room + right]
 
 
-def _names(points: Sequence[tuple[float, float, str]], view: Sequence[float], *, above: bool = False) -> list[dict[str, Any]]:
-    """Names of methods to the right of a point of their curves, or above it, moved apart where they would overlap."""
-    heights = _apart([math.log10(y) for _, y, _ in points], view, _PLOT)
-    place = {"xanchor": "left", "yanchor": "bottom", "yshift": 6} if above else {"xanchor": "left", "xshift": 8}
+def _names(points: Sequence[tuple[float, float, str]], *, before: bool = False) -> list[dict[str, Any]]:
+    """Names of methods to the right of a point of their curves, or to its left; the browser moves apart those that overlap."""
+    place = {"xanchor": "right", "xshift": -8} if before else {"xanchor": "left", "xshift": 8}
     inks = {"em": "em_text", "mlem": "mlem_text", "theory": "theory_text"}
     return [
         {
             "text": _SHORT[method],
             "x": math.log10(x),
-            "y": height,
+            "y": math.log10(y),
             **place,
             "font": {"color": ink(inks[_LOOKS[method]["colour"]])},
         }
-        for (x, _, method), height in zip(points, heights, strict=True)
+        for x, y, method in points
     ]
 
 
-def _level_names(levels: Sequence[int], values: Floats, x: float, view: Sequence[float], axis: str) -> list[dict[str, Any]]:
+def _level_names(levels: Sequence[int], values: Floats, x: float, axis: str) -> list[dict[str, Any]]:
     """Names of levels at the right end of their curves."""
-    heights = _apart(np.log10(np.maximum(values, _LEAST)).tolist(), view, 0.42 * _PLOT)
     return [
         {
             "text": level_name(k),
             "x": x,
-            "y": height,
+            "y": math.log10(max(value, _LEAST)),
             "yref": axis,
             "xanchor": "left",
             "xshift": 6,
             "font": {"size": 14},
         }
-        for k, height in zip(levels, heights, strict=True)
+        for k, value in zip(levels, values, strict=True)
     ]
-
-
-def _apart(heights: Sequence[float], view: Sequence[float], pixels: float) -> list[float]:
-    """``heights`` on an axis that shows ``view`` over ``pixels``, moved up where labels would overlap."""
-    gap = _LABEL * (view[1] - view[0]) / pixels
-    placed, last = [0.0] * len(heights), -math.inf
-    for n in sorted(range(len(heights)), key=heights.__getitem__):
-        last = placed[n] = max(heights[n], last + gap)
-    return placed

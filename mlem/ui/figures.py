@@ -15,12 +15,12 @@ from mlem.experiments.hierarchy import HierarchyResult, MeasuredLevel
 from mlem.ui.chart import ink, level_ink
 from mlem.ui.figure import Figure
 from mlem.ui.palette import DASHES, MARKERS
-from mlem.words import digits, estimate, whole
+from mlem.words import digits, estimate, level_name, whole
 
 HEIGHT = 470  # CSS pixels
 SHARES_HEIGHT, SHARES_ROW = 84, 34  # CSS pixels: without levels, and of each
 
-_LABEL = 17  # CSS pixels between labels
+_LABEL = 18  # CSS pixels between labels
 _STRIP_LABELS = 3  # levels that are named in the residual strip: the others are too close together
 _COST_PANEL = (330.0, 388.0)  # width and height of the plot of costs, about, in CSS pixels
 _BESIDE = 34  # CSS pixels between a line and the middle of its slope triangle
@@ -45,13 +45,13 @@ def level_curves(result: HierarchyResult) -> Figure:
     high, low = _padded(np.vstack([curves.drift, curves.levels])), _padded(np.append(curves.residuals, 0.0))
     figure = Figure()
     for k in range(1, count + 1):
-        for values, axis, what in ((curves.levels, "y", _level(k)), (curves.residuals, "y2", f"{_level(k)} − f")):
+        for values, axis, what in ((curves.levels, "y", level_name(k)), (curves.residuals, "y2", f"{level_name(k)} − f")):
             figure.add_scatter(x=curves.x, y=values[k - 1], yaxis=axis, name=what, **_curve(level_ink(k, count), what))
     figure.add_scatter(x=curves.x, y=curves.drift, name="f", **_curve(ink("reference"), "f") | {"line": _EXACT})
     zero = np.zeros_like(curves.x)
     figure.add_scatter(x=curves.x, y=zero, yaxis="y2", name="zero", mode="lines", line=_EXACT, hoverinfo="skip")
-    ends = [(float(y), _level(k), level_ink(k, count)) for k, y in enumerate(curves.levels[:, -1], start=1)]
-    missed = [(float(y), _level(k), level_ink(k, count)) for k, y in enumerate(curves.residuals[:, -1], start=1)]
+    ends = [(float(y), level_name(k), level_ink(k, count)) for k, y in enumerate(curves.levels[:, -1], start=1)]
+    missed = [(float(y), level_name(k), level_ink(k, count)) for k, y in enumerate(curves.residuals[:, -1], start=1)]
     ends.append((float(curves.drift[-1]), "f", ink("reference")))
     return figure.update_layout(
         uirevision=f"{result.sde} {curves.x[0]}",
@@ -82,7 +82,7 @@ def cost_of_accuracy(result: HierarchyResult, asked: float) -> Figure:
 
     figure = Figure()
     _add_levels(figure, levels, cost, "middle left" if side > 0 else "middle right")
-    notes = [heading("Cost of one evaluation, × f<sup>1</sup>", 1.0)]
+    notes = [heading("Cost of one evaluation, × f¹", 1.0)]
     notes += [_series_name("path error", path[0], cost[0], -side), _series_name("drift error", drift[0], cost[0], side)]
     if result.gamma is not None:
         notes += [*_add_slope(figure, result.gamma.value, path, cost, -side * _BESIDE / decade), _verdict(result.gamma, asked)]
@@ -98,7 +98,7 @@ def cost_of_accuracy(result: HierarchyResult, asked: float) -> Figure:
 def _add_levels(figure: Figure, levels: Sequence[MeasuredLevel], cost: Floats, names_at: str) -> None:
     """Each level's drift error, and its path error with the interval, at its cost."""
     colours = [level_ink(m.level, len(levels)) for m in levels]
-    names, path = [_level(m.level) for m in levels], [m.error.value for m in levels]
+    names, path = [level_name(m.level) for m in levels], [m.error.value for m in levels]
     figure.add_scatter(
         x=[m.drift_error.value for m in levels],
         y=cost,
@@ -175,7 +175,7 @@ def telescope(result: CoinResult) -> Figure:
     figure = Figure()
     _add_waterfall(figure, glass.corrections, [digits(d) for d in glass.corrections], "y", "correction")
     _add_waterfall(figure, kicks, weighted, "y3", "kick")
-    _add_sum(figure, count, float(glass.drifts[-1]), "y", _level(count), ink("ink"))
+    _add_sum(figure, count, float(glass.drifts[-1]), "y", level_name(count), ink("ink"))
     _add_sum(figure, count, float(glass.estimates[-1]), "y3", "draw", ink("mlem"))
     _add_coins(figure, result, "y2")
     level = [glass.drifts[-1]] * 2
@@ -196,7 +196,7 @@ def telescope(result: CoinResult) -> Figure:
         yaxis2={"domain": middle, "range": [-1, 1], "visible": False, "fixedrange": True},
         yaxis3={"domain": lower, "nticks": 4, "range": _padded(np.concatenate([[0.0], glass.drifts, kicks.cumsum()]), 0.16)},
         annotations=[
-            heading(f"Corrections add up to {_level(count)} = {digits(glass.drifts[-1])}", upper[1]),
+            heading(f"Corrections add up to {level_name(count)} = {digits(glass.drifts[-1])}", upper[1]),
             heading("Coins: filled is heads; p<sub>k</sub> in %", middle[1]),
             heading(f"Draw {whole(len(glass.estimates))}: heads, divided by p<sub>k</sub>", lower[1]),
         ],
@@ -249,7 +249,7 @@ def running_mean(result: CoinResult) -> Figure:
     edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
     figure.add_scatter(x=n, y=low, name="low", **edge)
     figure.add_scatter(x=n, y=high, name="high", **edge, fill="tonexty", fillcolor=ink("mlem", 0.15))
-    figure.add_scatter(x=[1, last], y=[exact] * 2, name=_level(count), mode="lines", line=_EXACT, hoverinfo="skip")
+    figure.add_scatter(x=[1, last], y=[exact] * 2, name=level_name(count), mode="lines", line=_EXACT, hoverinfo="skip")
     figure.add_scatter(
         x=n,
         y=glass.running[n - 1],
@@ -262,7 +262,7 @@ def running_mean(result: CoinResult) -> Figure:
     notes = [heading("The mean of the draws so far", 1.0), *_add_calls(figure, result)]
     if draws > 1:
         notes.append(_corner("shaded: 95 % of such means", ink("mlem_text"), 0))
-    ends = [(float(glass.running[-1]), "mean", ink("mlem_text")), (exact, _level(count), ink("reference"))]
+    ends = [(float(glass.running[-1]), "mean", ink("mlem_text")), (exact, level_name(count), ink("reference"))]
     ticks = log_ticks(decades, places=6)
     return figure.update_layout(
         margin=margin,
@@ -280,9 +280,9 @@ def _add_calls(figure: Figure, result: CoinResult) -> list[dict[str, Any]]:
         return []
     colour, calls = level_ink(count, count), np.flatnonzero(glass.weights[:, -1])
     marker = {"symbol": "triangle-up", "size": 8, "color": colour}
-    told = f"draw %{{x:,}} calls {_level(count)}<extra></extra>"
+    told = f"draw %{{x:,}} calls {level_name(count)}<extra></extra>"
     figure.add_scatter(x=calls + 1, y=glass.running[calls], name="calls", mode="markers", marker=marker, hovertemplate=told)
-    return [_corner(f"▲ draws that call {_level(count)}", colour, 1)]
+    return [_corner(f"▲ draws that call {level_name(count)}", colour, 1)]
 
 
 def shares(result: CoinResult) -> Figure:
@@ -314,7 +314,7 @@ def shares(result: CoinResult) -> Figure:
         showlegend=False,
         barmode="overlay",
         xaxis={"range": [-1.15, 1.15], "tickvals": ticks, "ticktext": [f"{abs(100 * tick):g} %" for tick in ticks]},
-        yaxis={"range": [count + 0.5, 0.5], "tickvals": rows, "ticktext": [_level(k) for k in rows], "showgrid": False},
+        yaxis={"range": [count + 0.5, 0.5], "tickvals": rows, "ticktext": [level_name(k) for k in rows], "showgrid": False},
         shapes=[
             {"type": "line", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "yref": "paper", "line": {"color": ink("muted"), "width": 1}}
         ],
@@ -367,7 +367,7 @@ def _bar_numbers(texts: list[str], count: int) -> dict[str, Any]:
 def heading(text: str, top: float = 1.0) -> dict[str, Any]:
     """Above the panel that ends at ``top``, in the place of a title of its axis."""
     place = {"x": 0, "y": top, **_PAPER, "xanchor": "left", "yanchor": "bottom", "yshift": 5}
-    return {"text": f"<b>{text}</b>", "font": {"size": 13}, **place}
+    return {"text": f"<b>{text}</b>", **place}
 
 
 def _series_name(text: str, error: float, cost: float, side: int) -> dict[str, Any]:
@@ -386,10 +386,10 @@ def log_ticks(decades: float, places: int) -> dict[str, Any]:
     """At whole powers of ten, at most about ``places`` in view; in a short view also at 2 and 5 times these."""
     step, mantissas = max(1, math.ceil(decades / places)), (1, 2, 5) if decades < _SHORT else (1,)
     values = [mantissa * 10.0**power for power in range(-step * 12, step * 12 + 1, step) for mantissa in mantissas]
-    return {"tickvals": values, "ticktext": [_power(value) for value in values]}
+    return {"tickvals": values, "ticktext": [tick_text(value) for value in values]}
 
 
-def _power(value: float) -> str:
+def tick_text(value: float) -> str:
     """0.001 to 10,000 in full, other powers of ten as such."""
     return f"{value:,.10g}" if 1e-3 <= value <= 1e4 else f"10<sup>{round(math.log10(value))}</sup>".replace("-", "−")
 
@@ -446,10 +446,6 @@ def _share(value: float) -> str:
     return "0" if value == 0 else f"{digits(100 * value)} %"
 
 
-def _level(k: int) -> str:
-    return f"f<sup>{k}</sup>"
-
-
 def _correction(k: int) -> str:
     """The first one is f¹ itself."""
-    return _level(1) if k == 1 else f"d<sub>{k}</sub>"
+    return level_name(1) if k == 1 else f"d<sub>{k}</sub>"

@@ -22,8 +22,10 @@ _CSS = f"""
 @media (max-width: 899px) {{ html {{ font-size: 20px !important; }} }}
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] * {{ color: inherit !important; opacity: 1 !important; }}
 .block-container {{ max-width: none; }}
-[data-testid="stColumn"] [data-testid="stHorizontalBlock"]:has([data-testid="stColumn"]) {{ flex-direction: column; }}
-[data-testid="stColumn"] [data-testid="stColumn"] {{ width: 100% !important; flex: 1 1 auto !important; }}
+@media (max-width: 1200px) {{
+  [data-testid="stColumn"] [data-testid="stHorizontalBlock"]:has([data-testid="stColumn"]) {{ flex-direction: column; }}
+  [data-testid="stColumn"] [data-testid="stColumn"] {{ width: 100% !important; flex: 1 1 auto !important; }}
+}}
 """
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from mlem.errors import NonFiniteStep
 from mlem.experiments.experiment import Experiment
@@ -36,7 +37,11 @@ h2 {{ font-size: 1.5rem !important; }}
   h2 {{ font-size: 1.3rem !important; }}
   [class*="-presets"] {{ gap: 0.4rem !important; }}
   [class*="-presets"] button {{ padding: 0.25rem 0.7rem; }}
+  [data-testid="stMarkdownContainer"] table {{ display: block; overflow-x: auto; }}
+  [data-testid="stMarkdownContainer"] :is(th, td) {{ min-width: 9.5rem; }}
 }}
+[data-testid="stMarkdownContainer"] > :is(p, ul, ol) {{ max-width: 50rem; }}  /* lines that can be read */
+[data-testid^="stBaseButton"] p {{ white-space: normal; }}
 /* What is about to be drawn anew stays readable until it is. */
 [data-stale="true"] {{ opacity: 1 !important; }}
 [data-testid="stSelectbox"] input {{ text-overflow: ellipsis; }}
@@ -45,13 +50,34 @@ h2 {{ font-size: 1.5rem !important; }}
 }}
 """
 
+_STACKED = f"""
+[class*="-sides"] > div > [data-testid="stHorizontalBlock"] {{ flex-direction: column; gap: 1rem; }}
+[class*="-sides"] > div > div > [data-testid="stColumn"] {{ width: 100%; flex: none; min-width: 0; }}
+/* The main controls stay at the lower edge of the screen as long as the picture is in sight; all others come after it. */
+[data-testid="stColumn"]:has(> div > div > [class*="-main-controls"]),
+[data-testid="stColumn"] > :has(> div > [class*="-main-controls"]) {{ display: contents; }}
+[class*="-main-controls"] {{ flex-direction: row; gap: 1.5rem; }}
+[class*="-main-controls"] > * {{ flex: 1; width: auto; min-width: 0; }}
+@media (min-height: 500px) {{
+  [data-testid="stLayoutWrapper"]:has(> [class*="-main-controls"]) {{
+    position: sticky; bottom: 0; z-index: 9;
+    width: calc(100% + 2rem); max-width: none; margin: 0 -1rem; padding: 0.5rem 1rem 0.25rem;
+    background: light-dark({LIGHT.background}, {DARK.background});
+    border-top: 1px solid light-dark({LIGHT.grid}, {DARK.grid});
+  }}
+  [data-testid="stMain"] {{ scroll-padding-bottom: 8rem; }}  /* what has the focus is not behind them */
+}}
+"""
+_NARROW, _NARROW_ON_PROJECTOR = 640, 1800
+"""CSS pixels up to which controls come after the picture, not beside it. The smaller one is where Streamlit stacks columns."""
 
 _results = Results(most=128)
 
 
 def head(question: str, lead: str) -> None:
     """The page's question and the sentence under it."""
-    st.html(f"<style>{_CSS}</style>")
+    narrow = _NARROW_ON_PROJECTOR if modes.modes().projector else _NARROW
+    st.html(f"<style>{_CSS}@media (max-width: {narrow}px) {{{_STACKED}}}</style>")
     modes.enlarge()
     st.title(question, anchor=False)
     st.markdown(lead)
@@ -72,14 +98,30 @@ def presets(offered: Mapping[str, Params], current: Params, page: str) -> None:
             )
 
 
-def more_controls(
-    params: Params, names: Sequence[str], page: str, *, note: str = "", width: Literal["stretch", "content"] = "stretch"
-) -> None:
+def sides(page: str) -> tuple[DeltaGenerator, DeltaGenerator]:
+    """The place of the picture, and that of the controls beside it, or after it where there is no room."""
+    with st.container(key=f"{page}.sides"):
+        picture, controls = st.columns([3, 1], gap="large")
+    return picture, controls
+
+
+def main_controls(params: Params, names: Sequence[str], page: str) -> None:
+    """The one or two controls that are to be moved with an eye on the picture, first of its ``sides``; those that the link
+    hides left out."""
+    shown = [name for name in names if not modes.modes().hides(name)]
+    if not shown:
+        return
+    with st.container(key=f"{page}.main-controls"):
+        for name in shown:
+            control(params, name, page)
+
+
+def more_controls(params: Params, names: Sequence[str], page: str, *, note: str = "") -> None:
     """The controls ``names``, folded away, with a ``note`` under them. None in class, nor where the link hides them all."""
     on = modes.modes()
     if on.classroom or all(on.hides(name) for name in names):
         return
-    with st.popover("More controls", icon=":material/tune:", width=width):
+    with st.popover("More controls", icon=":material/tune:", width="stretch"):
         for name in names:
             control(params, name, page)
         if note:

@@ -80,7 +80,7 @@ function ratioInWords(scene, head) {
   const [em, mlem] = SOLVERS.map((method) => totalOf(scene, method, head));
   if (!(em > 0 && mlem > 0)) return "";
   const [ratio, word] = em >= mlem ? [em / mlem, "cheaper"] : [mlem / em, "dearer"];
-  return ratio < 1.005 ? `${scene.labels.mlem} costs the same` : `${scene.labels.mlem} is ×${digits(ratio)} ${word}`;
+  return ratio < 1.005 ? `${scene.labels.mlem} costs the same` : `${scene.labels.mlem} is ${digits(ratio)} × ${word}`;
 }
 
 function ticksOf(low, high, most) {
@@ -98,7 +98,7 @@ const tickText = (value) => (value < 0 ? "−" : "") + Math.abs(value).toLocaleS
 // Places of all panels for a width, in CSS pixels. All that has a time shares x0 … x1.
 function layoutOf(scene, width) {
   const narrow = width < 560;
-  const zoom = scene.projector ? (narrow ? 1.15 : 1.5) : 1;
+  const zoom = scene.projector && !narrow ? 1.5 : 1;
   const px = (n) => Math.round(n * zoom);
   const font = px(narrow ? 12 : 13);
   const L = { width, narrow, zoom, px, font, x0: px(narrow ? 44 : 56), x1: width - px(narrow ? 78 : 96), rows: {}, bars: {} };

@@ -111,7 +111,7 @@ def test_not_called_again_in_all_draws(visit: Visit) -> None:
     [
         ({"budget": "0"}, "Budget takes a number", "budget", 0.001),
         ({"budget": "7"}, "Budget takes a number", "budget", 1.0),
-        ({"draws": "per-path"}, "Draws takes an integer from 1 to 10000", "draws", 1000),
+        ({"draws": "per-path"}, "Draws takes an integer from 1 to 10000", "draws", CoinParams.draws),
         ({"rule": "' OR 1=1"}, "Rule takes one of optimal, power-law, too-flat, too-steep", "rule", "optimal"),
         ({"firing": "held"}, "Firing takes one of bernoulli, nested, systematic", "firing", "bernoulli"),
         ({"levels": "11"}, "Levels takes an integer from 1 to 10", "levels", 10),

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from PIL import Image, ImageFilter
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.e2e.steps import PAGES, visit_drawn
+from tests.e2e.steps import PAGES, crowded, visit_drawn
 
 FOLDER = Path(__file__).with_name("pictures")
 LOOKS = ("light", "dark", "projector")
@@ -32,8 +32,9 @@ _TALLEST = 4000  # CSS pixels
 _PATIENCE = 20  # looks
 
 
-def looks(browser: Browser, address: str, name: str) -> Iterator[tuple[str, Image.Image]]:
-    """Every look of a page with its name: themes and the projector, wide and narrow; everything at its end."""
+def looks(browser: Browser, address: str, name: str) -> Iterator[tuple[str, Image.Image, list[str]]]:
+    """Every look of a page with its name, and which words in it cover each other: themes and the projector, wide and narrow;
+    everything at its end."""
     with browser.new_context(reduced_motion="reduce") as context:
         tab = context.new_page()
         tab.set_default_timeout(180_000)  # ms: a busy machine takes the same pictures
@@ -43,7 +44,7 @@ def looks(browser: Browser, address: str, name: str) -> Iterator[tuple[str, Imag
                 tab.set_viewport_size({"width": WIDTHS[0], "height": 900})
                 visit_drawn(tab, f"{address}/{PAGES[name]}{'?projector=1' if look == 'projector' else ''}")
             for width in WIDTHS:
-                yield f"{name}-{look}-{width}", picture(tab, width)
+                yield f"{name}-{look}-{width}", picture(tab, width), crowded(tab)
 
 
 def picture(tab: Page, width: int) -> Image.Image:
@@ -99,7 +100,7 @@ def main(names: list[str]) -> None:
         chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         for name in names or PAGES:
-            for look, taken in looks(browser, address, name):
+            for look, taken, _ in looks(browser, address, name):
                 taken.save(path_of(look), quality=60, method=6)
                 print(f"{path_of(look).name}: {path_of(look).stat().st_size / 1000:.0f} kB")
         browser.close()

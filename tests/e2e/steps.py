@@ -15,6 +15,16 @@ _DRAWN = """() => [...document.querySelectorAll('[data-testid^="stBidiComponent"
   const every = (kind, is) => [...(host.shadowRoot ?? host).querySelectorAll(kind)].every((one) => is(one.dataset));
   return every(".mlem-chart, .wp-figure", (one) => one.draws) && every(".stage", (one) => one.drawMs && one.ended === "true");
 })"""
+_CROWDED = """() => [...document.querySelectorAll(".mlem-chart, .wp-figure")].flatMap((chart) => {
+  const slack = 2, boxOf = (element) => element.getBoundingClientRect(), frame = boxOf(chart.querySelector(".main-svg"));
+  const found = [...chart.querySelectorAll(".main-svg text")].map((text) => [text.textContent, boxOf(text)]);
+  const words = found.filter(([text, box]) => text.trim() && box.width);
+  const along = (a, b, low, high) => a[high] - slack > b[low] && b[high] - slack > a[low];
+  const covers = (a, b) => along(a, b, "left", "right") && along(a, b, "top", "bottom");
+  const before = (a, b) => a - slack > b, cut = (a) => before(frame.left, a.left) || before(a.right, frame.right);
+  const covered = words.flatMap(([one, a], i) => words.slice(i + 1).filter(([, b]) => covers(a, b)).map(([two]) => [one, two]));
+  return [...covered, ...words.filter(([, a]) => cut(a)).map(([one]) => [one, "edge"])].map((pair) => pair.join(" | "));
+})"""
 READY = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 
 
@@ -37,6 +47,12 @@ def visit_drawn(page: Page, url: str = "") -> None:
     page.get_by_role("heading", level=1).wait_for()
     page.wait_for_load_state("networkidle")  # the charts' scripts have come
     page.wait_for_function(_DRAWN)
+
+
+def crowded(page: Page) -> list[str]:
+    """What covers each other among the words of a chart, or is cut by its edge: "one | other" and "one | edge"."""
+    found: list[str] = page.evaluate(_CROWDED)
+    return found
 
 
 def stage(page: Page) -> Locator:

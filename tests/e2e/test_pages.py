@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -89,6 +90,16 @@ def test_fits_a_phone(page: Page, server: str, name: str, theme: str) -> None:
         assert box is not None
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= 390
+
+
+def test_on_a_phone_the_main_controls_are_at_hand_while_the_picture_is_in_sight(page: Page, server: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    visit(page, f"{server}/hierarchy")
+    gamma, curves, cost = page.locator(".st-key-hierarchy-gamma"), *map(partial(chart, page), PAGES["hierarchy"][1])
+    expect(gamma).to_be_in_viewport()
+    for picture in (curves, cost):
+        picture.scroll_into_view_if_needed()
+        expect(gamma).to_be_in_viewport()
 
 
 @every_page

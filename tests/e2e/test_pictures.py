@@ -16,12 +16,15 @@ from tests.e2e.steps import PAGES
 
 @pytest.mark.parametrize("name", PAGES)
 def test_looks_as_it_did(browser: Browser, server: str, name: str, tmp_path: Path) -> None:
-    wrong = {}
-    for look, shown in looks(browser, server, name):
+    wrong, covered = {}, {}
+    for look, shown, words in looks(browser, server, name):
         shown.save(tmp_path / f"{look}.png")
         assert path_of(look).exists(), "`python -m tests.e2e.pictures` takes the pictures"
         if changed := differences(Image.open(path_of(look)).convert("RGB"), shown):
             wrong[look] = changed[:5]
+        if words:
+            covered[look] = words
+    assert not covered, "words of charts cover each other"
     assert not wrong, f"see {tmp_path}; `python -m tests.e2e.pictures {name}` if it is to look like this"
 
 

@@ -46,6 +46,15 @@ def test_the_equation_of_no_heads() -> None:
     assert "tails at every level" in words.telescope_alt(result)
 
 
+def test_the_page_opens_on_a_draw_that_called_the_dear_network_and_says_that_it_was_chosen() -> None:
+    result = run(CoinParams())
+    calls = int(result.glass.fired[:, -1].sum())
+    opening = f"It called f⁵; of 982 draws {calls} did. The page opens on one of these; “Throw once” goes on."
+    assert words.called(CoinParams(), result) == opening
+    assert words.called(*thrown(draws=1)) == "It did not call f⁵; of 1 draw 0 did."
+    assert words.called(*thrown(budget=1.0)) == ""
+
+
 def test_the_best_rule_is_said_to_be_so() -> None:
     lesson = words.lesson(*thrown())
     assert "the best for their price" in lesson

@@ -84,10 +84,3 @@ def test_calls_along_time() -> None:
     np.testing.assert_allclose(series(figure, "effect of f³").y, effects.between(levels)[:, 1])
     assert not any("f²" in one.name for one in figure.data), "f² is not used"
     payload(figure, key="k", alt="a", height=400)
-
-
-def test_names_never_overlap() -> None:
-    heights = faces_figures._apart([0.0, 0.01, -0.01, 1.0], (-1.0, 1.0), 380.0)
-    gap = 17 * 2 / 380
-    assert (np.diff(sorted(heights)) >= gap - 1e-12).all()
-    assert heights[3] == 1.0

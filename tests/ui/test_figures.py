@@ -18,7 +18,7 @@ from mlem.experiments.coin import run as run_coin
 from mlem.experiments.hierarchy import Curves, HierarchyResult, MeasuredLevel
 from mlem.ui import figures
 from mlem.ui.chart import ink, level_ink, payload
-from mlem.words import digits
+from mlem.words import digits, level_name
 
 
 def ladder(count: int = 4, gamma: float = 2.0, drift: float = 0.5) -> HierarchyResult:
@@ -55,7 +55,7 @@ class TestLevelCurves:
         result = ladder()
         figure = figures.level_curves(result)
         for k in (1, 4):
-            level, missed = trace(figure, f"f<sup>{k}</sup>"), trace(figure, f"f<sup>{k}</sup> − f")
+            level, missed = trace(figure, level_name(k)), trace(figure, f"{level_name(k)} − f")
             np.testing.assert_array_equal(level.x, result.curves.x)
             np.testing.assert_array_equal(level.y, result.curves.levels[k - 1])
             np.testing.assert_array_equal(missed.y, result.curves.residuals[k - 1])
@@ -71,7 +71,7 @@ class TestLevelCurves:
     def test_every_level_is_named_at_the_end_of_its_line(self, count: int) -> None:
         figure = figures.level_curves(ladder(count))
         ends = [note for note in figure.layout.annotations if note.showarrow and note.yref == "y"]
-        assert {note.text for note in ends} == {"f", *(f"f<sup>{k}</sup>" for k in range(1, count + 1))}
+        assert {note.text for note in ends} == {"f", *(level_name(k) for k in range(1, count + 1))}
         low, high = figure.layout.yaxis.range
         bottom, top = figure.layout.yaxis.domain
         pixels = (figures.HEIGHT - figure.layout.margin.t - figure.layout.margin.b) * (top - bottom)
@@ -135,7 +135,7 @@ class TestTelescope:
         np.testing.assert_allclose(bars.y, thrown.glass.corrections)
         np.testing.assert_allclose(np.asarray(bars.base, float) + bars.y, thrown.glass.drifts)
         assert bars.marker.color == tuple(level_ink(k, 5) for k in range(1, 6))
-        assert trace(figure, "f<sup>5</sup>").y[0] == pytest.approx(thrown.mean.exact)
+        assert trace(figure, "f⁵").y[0] == pytest.approx(thrown.mean.exact)
 
     def test_the_last_draw_adds_up_to_its_estimate(self, thrown: CoinResult) -> None:
         figure = figures.telescope(thrown)
@@ -168,7 +168,7 @@ class TestRunningMean:
         np.testing.assert_allclose(mean.y, glass.running[mean.x - 1])
         np.testing.assert_allclose(trace(figure, "high").y - mean_of(thrown), glass.band[mean.x - 1])
         np.testing.assert_allclose(mean_of(thrown) - trace(figure, "low").y, glass.band[mean.x - 1])
-        assert set(trace(figure, "f<sup>5</sup>").y) == {mean_of(thrown)}
+        assert set(trace(figure, "f⁵").y) == {mean_of(thrown)}
 
     def test_calls_of_the_dearest_level_are_marked(self, thrown: CoinResult) -> None:
         calls = trace(figures.running_mean(thrown), "calls")

@@ -39,6 +39,32 @@ def test_a_preset_becomes_state_and_link_and_stands_out() -> None:
     )
 
 
+def placed() -> None:
+    """A page with a main control and another one."""
+    import streamlit
+
+    from mlem.experiments.coin import CoinParams
+    from mlem.ui import page
+    from mlem.ui.state import control, read_params
+
+    params, _ = read_params(CoinParams, "coin")
+    picture, controls = page.sides("coin")
+    with controls:
+        page.main_controls(params, ("rule",), "coin")
+        control(params, "gamma", "coin")
+    with picture:
+        streamlit.text("picture")
+
+
+def test_the_picture_comes_before_its_controls_and_the_main_ones_before_all_others() -> None:
+    app = AppTest.from_function(placed).run()
+    assert [column.text[0].value for column in app.columns if column.text] == ["picture"]
+    assert (len(app.columns[1].selectbox), len(app.columns[1].select_slider)) == (1, 1)
+    app.query_params["hide"] = "rule"
+    app.run()
+    assert (len(app.columns[1].selectbox), len(app.columns[1].select_slider)) == (0, 1)
+
+
 def test_a_notice_is_a_sentence() -> None:
     app = AppTest.from_function(offering)
     app.query_params["gamma"] = "99"

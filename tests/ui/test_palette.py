@@ -6,9 +6,23 @@ from itertools import pairwise
 
 import pytest
 
-from mlem.ui.palette import DARK, DASHES, LIGHT, MARKERS, Palette, contrast, levels, luminance, palette, text_on
+from mlem.ui.palette import (
+    DARK,
+    DARK_STARK,
+    DASHES,
+    LIGHT,
+    LIGHT_STARK,
+    MARKERS,
+    Palette,
+    contrast,
+    levels,
+    luminance,
+    palette,
+    text_on,
+)
 
-BOTH = pytest.mark.parametrize("colours", [LIGHT, DARK], ids=["light", "dark"])
+ALL = {"light": LIGHT, "dark": DARK, "light on a projector": LIGHT_STARK, "dark on a projector": DARK_STARK}
+EACH = pytest.mark.parametrize("colours", ALL.values(), ids=ALL)
 
 
 def test_contrast_of_known_pairs() -> None:
@@ -24,20 +38,20 @@ def test_palette_by_the_name_of_the_theme() -> None:
         palette("sepia")
 
 
-@BOTH
+@EACH
 def test_marks_reach_three_to_one(colours: Palette) -> None:
     for colour in (colours.em, colours.mlem, colours.reference, colours.theory, *colours.ladder):
         assert contrast(colour, colours.background) >= 3, colour
 
 
-@BOTH
+@EACH
 def test_words_reach_four_and_a_half_to_one(colours: Palette) -> None:
     for colour in (colours.ink, colours.muted, colours.em_text, colours.mlem_text, colours.theory_text):
         for ground in (colours.background, colours.panel):
             assert contrast(colour, ground) >= 4.5, (colour, ground)
 
 
-@BOTH
+@EACH
 def test_words_on_the_button_of_the_chosen_preset(colours: Palette) -> None:
     assert contrast(text_on(colours.mlem), colours.mlem) >= 4.5
 

@@ -16,8 +16,8 @@ export default function ({ data, parentElement }) {
   }
   root.content = decode(data, MAGIC);
   const { height, zoom } = root.content;
-  root.style.minHeight = `${zoom * height}px`; // nothing moves when the library arrives
   root.style.setProperty("--zoom", zoom);
+  root.style.setProperty("--height", `${height}px`);
   root.setAttribute("aria-label", root.content.alt);
   root.plot.name = root.content.key;
   root.plot.load(root.content.plotly);
@@ -33,6 +33,7 @@ function figureOf(root, narrow) {
   const { data, layout } = JSON.parse(text);
   const font = { family: getComputedStyle(root).fontFamily, size: narrow ? 12 : 14 };
   layout.template.layout.font = { ...layout.template.layout.font, ...font };
+  for (const axis of ["xaxis", "yaxis"]) layout.template.layout[axis].title.font.size = font.size; // Plotly's own is larger than headings
   if (narrow) layout.template.layout.margin = { l: 48, r: 12, t: 32, b: 48 };
   return { data, layout: { height, ...layout } };
 }

@@ -1,6 +1,7 @@
 // What all of our charts share: the payload, Plotly (fetched once a browser), the theme, and a plot that is updated in place.
 
 import { changed, figures, save } from "./figures.js";
+import { separate } from "./labels.js";
 
 const NARROW = 560; // CSS pixels
 const AXIS = /^[xy]axis\d*$/;
@@ -88,6 +89,7 @@ export class Plot {
     Object.assign(layout, { width: this.width, dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom" });
     const first = this.draws === 1;
     this.library.react(this.element, data, layout, this.config);
+    separate(this.element);
     if (first) this.listen();
     if (first) this.offer();
     if (drawn) drawn();

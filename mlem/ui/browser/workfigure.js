@@ -9,7 +9,6 @@ export const UNITS = {
   flops: { title: "FLOPs per path", short: "FLOPs" },
   seconds: { title: "Seconds per path", short: "Seconds" },
 };
-const APART = 40; // CSS pixels between the labels of two curves
 
 const between = (value, low, high) => value >= low && value <= high;
 const thousands = (value) => value.toLocaleString("en", { maximumSignificantDigits: 3 });
@@ -50,7 +49,7 @@ export function margins(narrow, size) {
 
 export function workFigure({ scene, state, answers, ranges, margin, colours: c, font, narrow, height }) {
   const data = [], annotations = [], shown = METHODS.filter((method) => state.shown[method]);
-  const look = { scene, state, answers, ranges, c, narrow, font, tall: height - margin.t - margin.b };
+  const look = { scene, state, answers, ranges, c, narrow, font };
   for (const method of shown) data.push(bandOf(look, method));
   if (state.shown.theory) data.push(...theorySeries(look, shown, annotations));
   for (const method of shown) data.push(curveOf(look, method));
@@ -199,32 +198,23 @@ function bracketLabel({ answers, state, ranges: { x, y } }) {
   return apart ? { y: (above + below) / 2, ...side } : { y: Math.max(above, below), ...side, yanchor: "bottom", yshift: 8 };
 }
 
-// Names at the fine ends of the curves, pushed apart where they would overlap.
-function endLabels({ answers, ranges, c, font, narrow, tall }, shown, annotations) {
-  const ends = shown.flatMap((method) => {
+// Names at the fine ends of the curves.
+function endLabels({ answers, ranges, c, font, narrow }, shown, annotations) {
+  for (const method of shown) {
     const { curve, slope: fitted } = answers[method], [k] = reached(curve);
-    if (k === undefined) return [];
-    const y = Math.max(ranges.y[0], Math.min(ranges.y[1], costAt(curve, 0, k) / Math.LN10));
-    const at = ((ranges.y[1] - y) / (ranges.y[1] - ranges.y[0])) * tall;
-    return [{ method, fitted, x: curve.targets[k] / Math.LN10, y, at }];
-  });
-  const gap = ends.length === 2 ? Math.abs(ends[0].at - ends[1].at) : Infinity;
-  for (const end of ends) {
-    const lower = ends.some((other) => other !== end && (other.at < end.at || (other.at === end.at && end.method === "mlem")));
-    const push = Math.max(0, APART - gap) / 2;
-    const half = end.fitted && (end.fitted.high - end.fitted.low) / 2;
-    const value = end.fitted ? end.fitted.value.toFixed(2) : "", about = half > 0 ? ` ± ${half.toFixed(2)}` : "";
+    if (k === undefined) continue;
+    const half = fitted && (fitted.high - fitted.low) / 2;
+    const value = fitted ? fitted.value.toFixed(2) : "", about = half > 0 ? ` ± ${half.toFixed(2)}` : "";
     const number = narrow || !value ? value : `slope ${value}${about}`;
     annotations.push({
-      x: end.x,
-      y: end.y,
-      text: `<b>${LABELS[end.method]}</b><br>${number}`,
+      x: curve.targets[k] / Math.LN10,
+      y: Math.max(ranges.y[0], Math.min(ranges.y[1], costAt(curve, 0, k) / Math.LN10)),
+      text: `<b>${LABELS[method]}</b><br>${number}`,
       showarrow: false,
       xanchor: "left",
       align: "left",
       xshift: 9,
-      yshift: lower ? -push : push,
-      font: { color: c[`${end.method}_text`], size: font.size },
+      font: { color: c[`${method}_text`], size: font.size },
     });
   }
 }

@@ -245,7 +245,7 @@ class WorkPrecision {
     const start = performance.now(), { scene, state } = this, css = getComputedStyle(this.root);
     const c = (this.colours = scene.themes[isDark(this.root) ? "dark" : "light"]);
     for (const [name, value] of Object.entries(c)) if (typeof value === "string") this.root.style.setProperty(`--${name}`, value);
-    const size = scene.projector ? 20 : narrow ? 12 : 14, height = narrow ? Math.min(scene.height, 460) : scene.height;
+    const size = narrow ? 12 : scene.projector ? 20 : 14, height = narrow ? Math.min(scene.height, 460) : scene.height;
     this.margin = margins(narrow, size);
     const answers = this.answers(), font = { family: css.fontFamily, size };
     const made = workFigure({ scene, state, answers, ranges: this.ranges(), margin: this.margin, colours: c, font, narrow, height });
