@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 _PATIENCE = 0.25  # s: a script that waits longer runs beside the one before it, which must be doing something unforeseen
-_COMPUTATIONS = 2  # at once: a short one need not wait for a long one to end
+_COMPUTATIONS = 1  # at once: two of them hinder each other more than they share
 
 _scripts, _computations = threading.Semaphore(), threading.Semaphore(_COMPUTATIONS)
 _mine = threading.local()
