@@ -1,7 +1,8 @@
 """``python -m mlem EXPERIMENT [--option value …] [--from FILE] [--json FILE|-] [--csv FILE]``: every page's headless twin.
 
-``python -m mlem plans``, ``store`` and ``store-faces`` rebuild what ships with the package: plans for races, finished sweeps,
-and what the shipped networks were measured to do; ``time-faces`` takes only the seconds of the latter anew.
+``python -m mlem plans``, ``store``, ``answers`` and ``store-faces`` rebuild what ships with the package: plans for races,
+finished sweeps, results of presets, and what the shipped networks were measured to do; ``time-faces`` takes only the seconds of
+the latter anew.
 ``python -m mlem bench app`` measures the app itself; ``python -m mlem train`` trains a ladder of networks.
 Progress goes to stderr, the result to stdout. Exit status 0; 1 where ``--from`` finds other numbers; 2 for bad input,
 told in one line; 130 when interrupted.
@@ -23,19 +24,20 @@ import torch
 
 import mlem
 from mlem.errors import NonFiniteStep
-from mlem.experiments import experiment, measured, plans, sample_store, steps, store
+from mlem.experiments import answers, experiment, measured, plans, sample_store, steps, store
 from mlem.experiments.experiment import Experiment
 from mlem.experiments.params import Spec, in_words, to_key
 from mlem.experiments.result import differences, from_json, plain, to_csv, to_json, to_text, write
 from mlem.terminal import BAD_INPUT, INTERRUPTED, OTHER_NUMBERS, Help, Parser, show, whole_line
 
-_APP = ("bench", "app")  # all else works where Streamlit is not installed
+_APP = ("bench", "app")  # all else but "answers" works where Streamlit is not installed
 _TRAIN = "train"
 _REBUILDS = {
     "plans": (plans.rebuild,),
     "store": (measured.rebuild, store.rebuild, steps.rebuild),
     "store-faces": (sample_store.rebuild,),
     "time-faces": (sample_store.retime,),
+    "answers": (lambda: answers.rebuild(list(import_module("mlem.ui.presets").asked_first())),),
 }
 
 

@@ -10,6 +10,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mlem.errors import NonFiniteStep
+from mlem.experiments import answers
 from mlem.experiments.experiment import Experiment
 from mlem.experiments.params import Params
 from mlem.experiments.result import Result, Row
@@ -139,10 +140,13 @@ def notices(messages: Sequence[str], state: object, page: str) -> None:
 
 def _computed(name: str, params: Params, run: Callable[[Any, None], Result]) -> Result:
     """One computation for all sessions that ask the same."""
-    found: Result | None = _results.get((name, params))
+    key = (name, params)
+    found: Result | None = _results.get(key)
+    if found is None and (found := answers.load(name, params)) is not None:
+        _results.put(key, found)
     if found is None:
         with aside(), st.spinner("Computing…"):  # seen where it takes long
-            found = _results.make((name, params), partial(run, params, None))
+            found = _results.make(key, partial(run, params, None))
     return found
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from mlem.experiments.coin import CoinParams
 from mlem.experiments.convergence import SEPARATING, ConvergenceParams
 from mlem.experiments.crossover import CrossoverParams
+from mlem.experiments.experiment import Experiment, get
+from mlem.experiments.fields import GAMMAS
 from mlem.experiments.hierarchy import HierarchyParams
 from mlem.experiments.params import Params
 from mlem.experiments.race import RaceParams
@@ -69,3 +71,17 @@ PRESETS: Mapping[str, Mapping[str, Params]] = {
         "ML-EM loses": FacesView(process="sde", firing="bernoulli", steps=384, budget=120.0, em_steps=32),
     },
 }
+
+
+def asked_first() -> Iterator[tuple[Experiment, Params]]:
+    """What a class asks for first of the pages that compute while one waits, and take more than a moment: their presets at
+    every stop of γ, each once."""
+    seen = set[Params]()
+    for page in ("race", "hierarchy"):
+        for preset in PRESETS[page].values():
+            values = {name: getattr(preset, name) for name in preset.specs()}
+            for gamma in GAMMAS:
+                params = type(preset)(**preset.mend(values | {"gamma": gamma})[0])
+                if params not in seen:
+                    seen.add(params)
+                    yield get(page), params

@@ -85,8 +85,13 @@ class Results:
                 finally:
                     with self._lock:
                         self._making.pop(key, None)
-                with self._lock:
-                    self._kept[key] = result
-                    if len(self._kept) > self._most:
-                        self._kept.popitem(last=False)
+                self.put(key, result)
         return result
+
+    def put(self, key: Hashable, result: Any) -> None:
+        """Keeps a result that was there already."""
+        with self._lock:
+            self._kept[key] = result
+            self._kept.move_to_end(key)
+            if len(self._kept) > self._most:
+                self._kept.popitem(last=False)
