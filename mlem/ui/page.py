@@ -145,7 +145,7 @@ def _computed(name: str, params: Params, run: Callable[[Any, None], Result]) -> 
     if found is None and (found := answers.load(name, params)) is not None:
         _results.put(key, found)
     if found is None:
-        with aside(), st.spinner("Computing…"):  # seen where it takes long
+        with st.spinner("Computing…"), aside():  # seen where it takes long
             found = _results.make(key, partial(run, params, None))
     return found
 
