@@ -86,9 +86,9 @@ def ledger(result: RaceResult) -> str:
     worst = max((abs(z) for z in (*result.em.z, *result.mlem.z)), default=0.0)
     return (
         f"Evaluations are counted, per path, and compared with their expectation by formula: largest |z| = {digits(worst)}. "
-        f"Cost in model units, 2^(γk) for level k. When they were measured, the runs took "
-        f"{digits(1000 * result.em.seconds)} ms (EM) and {digits(1000 * result.mlem.seconds)} ms (ML-EM) for all paths. "
-        f"Networks whose price is only declared cost nothing to run, so such times show the solver’s own overhead. Reference: {result.reference}."
+        f"Cost in model units, 2^(γk) for level k. When they were measured, the runs took {digits(1000 * result.em.seconds)} ms "
+        f"(EM) and {digits(1000 * result.mlem.seconds)} ms (ML-EM) for all paths. Networks whose price is only declared cost "
+        f"nothing to run, so such times show the solver’s own overhead. Reference: {result.reference}."
     )
 
 
