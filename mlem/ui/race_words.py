@@ -86,7 +86,7 @@ def ledger(result: RaceResult) -> str:
     worst = max((abs(z) for z in (*result.em.z, *result.mlem.z)), default=0.0)
     return (
         f"Evaluations are counted, per path, and compared with their expectation by formula: largest |z| = {digits(worst)}. "
-        f"Cost in model units, 2^(γk) for level k. When they were measured, the runs took {digits(1000 * result.em.seconds)} ms "
+        f"Cost in model units, 2^(γk) for level k. When measured, the runs took {digits(1000 * result.em.seconds)} ms "
         f"(EM) and {digits(1000 * result.mlem.seconds)} ms (ML-EM) for all paths. Networks whose price is only declared cost "
         f"nothing to run, so such times show the solver’s own overhead. Reference: {result.reference}."
     )
