@@ -171,7 +171,8 @@ st.header("Thirty laptops, bad wifi", anchor=False)
 st.markdown(classroom())
 st.header("What the paper claims, and what was measured here", anchor=False)
 if table := findings():
-    st.markdown(table)
+    with st.container(key="teach.findings"):
+        st.markdown(table)
     st.caption("From README.md: each line by the command beside it, 95 % intervals in brackets.")
 else:
     st.caption("The table is in README.md, which is not part of this installation.")

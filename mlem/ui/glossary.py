@@ -58,7 +58,7 @@ def on_page(page: str, now: Today) -> str:
 
 
 def _written(term: Term, now: Today) -> str:
-    formula = term.formula(now)
+    formula = term.formula(now).replace(r"\quad ", r"\quad \allowbreak ").replace(r",\; ", r",\; \allowbreak ")  # on a phone
     return f"**{term.name}**: {term.meaning}" + (f"  \n${formula}$" if formula else "")
 
 

@@ -39,7 +39,13 @@ h2 {{ font-size: 1.5rem !important; }}
   [class*="-presets"] {{ gap: 0.4rem !important; }}
   [class*="-presets"] button {{ padding: 0.25rem 0.7rem; }}
   [data-testid="stMarkdownContainer"] table {{ display: block; overflow-x: auto; }}
-  [data-testid="stMarkdownContainer"] :is(th, td) {{ min-width: 9.5rem; }}
+  /* The table of findings: a paragraph each row, in place of columns of single words. */
+  [class*="-findings"] :is(table, tbody, tr, td) {{ display: block; border: none !important; padding: 0.1rem 0 !important; }}
+  [class*="-findings"] tr {{ margin-bottom: 1rem; }}
+  [class*="-findings"] :is(thead, td:empty) {{ display: none; }}
+  [class*="-findings"] td:first-child {{ font-weight: 600; }}
+  [class*="-findings"] td:nth-child(2)::before {{ content: "theory: "; }}
+  [class*="-findings"] td:nth-child(3)::before {{ content: "measured: "; }}
 }}
 [data-testid="stMarkdownContainer"] > :is(p, ul, ol) {{ max-width: 50rem; }}  /* lines that can be read */
 [data-testid^="stBaseButton"] p {{ white-space: normal; }}

@@ -63,4 +63,6 @@ def test_a_race_gives_its_step_and_error() -> None:
 def test_a_wrong_rule_has_no_formula_but_its_chances() -> None:
     params = CoinParams(sde="ornstein-uhlenbeck", rule="too-flat", levels=2, draws=1)
     result = throw(params, None)
-    assert f"$p_k = {digits(result.levels[0].p)},\\; {digits(result.levels[1].p)}$" in on_page("coin", today(params, result))
+    assert f"$p_k = {digits(result.levels[0].p)},\\; \\allowbreak {digits(result.levels[1].p)}$" in on_page(
+        "coin", today(params, result)
+    )
