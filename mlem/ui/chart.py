@@ -114,6 +114,12 @@ def library() -> str:
     return _address("plotly", "plotly.min.js")
 
 
+def charts() -> dict[str, str]:
+    """Where the browser finds what all charts need, for whoever has time to fetch it before there is one."""
+    _serve()
+    return {"module": _address("browser", "plot.js"), "library": library()}
+
+
 @st.cache_resource(show_spinner=False)
 def _serve() -> None:
     """Has the server offer the folders. It has to be asked from within a session. The way is that of Streamlit's older kind of

@@ -21,11 +21,32 @@ export default function ({ data, parentElement }) {
     parentElement.append(root);
     root.player = new Player(root);
   }
-  root.player.load(decode(data));
+  const scene = decode(data);
+  root.player.load(scene);
+  chartsAhead(scene.charts, root.player);
   return () => {
     root.player.destroy();
     root.remove();
   };
+}
+
+// ---------------------------------------------------------------- other pages
+
+const QUIET = 2000; // ms after which nothing more is to come of this page
+
+let begun = false;
+
+// Other pages have charts, whose library is large: it is fetched and read in a quiet moment, once, where a visitor reads on.
+function chartsAhead(charts, player) {
+  if (begun || !charts || navigator.connection?.saveData) return;
+  begun = true;
+  const idle = window.requestIdleCallback ?? setTimeout;
+  const look = () => (player.playing ? setTimeout(look, QUIET) : idle(fetchThem));
+  const fetchThem = () =>
+    import(new URL(charts.module, document.baseURI).href) // this script itself has no address
+      .then((module) => module.plotly(charts.library))
+      .catch(() => (begun = false)); // the page that needs it tells why
+  setTimeout(look, QUIET);
 }
 
 // ---------------------------------------------------------------- data

@@ -15,6 +15,7 @@ import streamlit as st
 
 from mlem.checks import check_integer, check_positive
 from mlem.images.sheet import Sheet
+from mlem.ui.chart import charts
 from mlem.ui.modes import modes
 from mlem.ui.palette import MOST_LEVELS, levels, palette, text_on
 from mlem.ui.payload import pack
@@ -176,8 +177,9 @@ class Scene:
         margin = _PADDING * (high - low) or max(1e-6, 0.05 * abs(high))
         return low - margin, high + margin
 
-    def pack(self, height: int = HEIGHT, key: str = "stage") -> bytes:
-        """The payload for the browser; ``height`` in CSS pixels. By ``key`` the stage is known where its picture is saved."""
+    def pack(self, height: int = HEIGHT, key: str = "stage", charts: Mapping[str, str] | None = None) -> bytes:
+        """The payload for the browser; ``height`` in CSS pixels. By ``key`` the stage is known where its picture is saved.
+        ``charts``: where to find what charts of other pages need, to be fetched in a quiet moment."""
         view = self.view()
         centre = np.array([(low + high) / 2 for low, high in view])
         step = np.array([(0.5 + _BEYOND) * (high - low) / 32767 for low, high in view])
@@ -190,6 +192,7 @@ class Scene:
 
         header = {
             "key": key,
+            "charts": charts,
             "frames": self.frames,
             "horizon": self.horizon,
             "dim": self._shape[2] if self.paths else 0,
@@ -216,7 +219,7 @@ class Scene:
 
 def stage(scene: Scene, *, key: str, height: int = HEIGHT) -> None:
     """Show ``scene``, ``height`` CSS pixels high where there is room for it (less on a narrow screen), under its transport."""
-    _component(data=replace(scene, projector=scene.projector or modes().projector).pack(height, key), key=key)
+    _component(data=replace(scene, projector=scene.projector or modes().projector).pack(height, key, charts()), key=key)
 
 
 def quantise(values: np.ndarray, centre: np.ndarray, step: np.ndarray) -> np.ndarray:

@@ -15,6 +15,9 @@ def test_opens_on_a_race_that_plays_to_its_verdict(page: Page, server: str) -> N
     expect(shown).to_have_attribute("data-ended", "true")
     expect(shown.locator(".verdict strong")).to_contain_text("cheaper")
     assert "ML-EM" in said(page)
+    charts = "performance.getEntriesByType('resource').some((file) => file.name.endsWith('plotly.min.js'))"
+    assert not page.evaluate(charts)
+    page.wait_for_function(charts)  # which other pages need: not before this one has played
 
 
 def test_play_pause_scrub_and_keys(page: Page, server: str) -> None:

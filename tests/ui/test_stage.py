@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from mlem.images.sheet import Sheet, from_sheet, to_sheet
+from mlem.ui.chart import charts
 from mlem.ui.stage import GAP, HEIGHT, MAGIC, Pictures, Scene, stage
 from tests.ui.payloads import unpack
 
@@ -203,4 +205,5 @@ def test_stage_sends_the_payload(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mlem.ui.stage._component", lambda **arguments: sent.update(arguments))
     scene = make_scene()
     stage(scene, key="race")
-    assert sent == {"data": scene.pack(HEIGHT, "race"), "key": "race"}
+    assert sent == {"data": scene.pack(HEIGHT, "race", charts()), "key": "race"}
+    assert {Path(address).name for address in charts().values()} == {"plot.js", "plotly.min.js"}

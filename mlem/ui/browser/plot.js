@@ -24,7 +24,7 @@ export function decode(data, magic) {
 let library; // the promise of it
 
 // Large, and never another at one address, which names the version: whatever the browser's cache holds is right.
-function plotly(address) {
+export function plotly(address) {
   library ??= (async () => {
     const answer = await fetch(address, { cache: "force-cache" });
     if (!answer.ok) throw new Error(`chart: ${address} answers ${answer.status}`);
