@@ -9,7 +9,7 @@ export function separate(element) {
   const { annotations = [], width, height } = element.layout, frame = element.getBoundingClientRect();
   const scale = frame.width / width; // of a chart that is enlarged
   const found = [...element.querySelectorAll(".annotation")].map((group) => ({ group, note: annotations[group.dataset.index] }));
-  const labels = found.filter(({ note }) => note && !note.showarrow);
+  const labels = found.filter(({ group, note }) => note && !note.showarrow && group.querySelector("text")); // one out of view has none
   for (const { group } of labels) group.removeAttribute("transform"); // Plotly leaves a label that it need not draw anew
   const boxes = labels.map(({ group, note }) => {
     const box = boxOf(group.querySelector("text"), frame, scale), aside = Math.min(0, width - box.right) || Math.max(0, -box.left);
