@@ -6,6 +6,7 @@ change. All intervals are of 95 % and come from resampling paths, the same for a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -162,12 +163,7 @@ def exponent(curve: Envelope) -> Estimate:
 def speedup(em: Envelope, mlem: Envelope, target: float) -> Estimate | None:
     """EM's cost over ML-EM's at equal error, None where one of the two does not reach it. Costs between two targets of the
     envelopes are interpolated in log–log; resamples in which one method does not reach the target are left out."""
-    ratio = _log_ratio(em, mlem)
-    place = np.interp(np.log(target), np.log(em.targets), np.arange(len(em.targets)), left=np.nan, right=np.nan)
-    if np.isnan(place):
-        return None
-    low, high = int(np.floor(place)), int(np.ceil(place))
-    at = np.exp(ratio[:, low] if low == high else (high - place) * ratio[:, low] + (place - low) * ratio[:, high])
+    at = np.exp(_log_ratio_at(em, mlem, target))
     return _interval(float(at[0]), at[1:]) if np.isfinite(at[0]) else None
 
 
@@ -181,6 +177,18 @@ def breakeven(em: Envelope, mlem: Envelope) -> Estimate | None:
     if not len(logs) or crossings[0] in (logs[0], logs[-1]):
         return None
     return _interval(float(np.exp(crossings[0])), np.exp(crossings[1:]))
+
+
+def breakeven_gamma(curves: Sequence[tuple[Envelope, Envelope]], gammas: Sequence[float], target: float) -> Estimate | None:
+    """The γ above which ML-EM is the cheaper one at one error, up to the largest of ascending ``gammas``, each with its curves:
+    EM's and ML-EM's. None where it is not cheaper there, or is so at all of them, or where one of the two does not reach the
+    error. Its interval ends where ``gammas`` do."""
+    down = np.array(gammas)[::-1]
+    ratio = np.stack([_log_ratio_at(em, mlem, target) for em, mlem in curves], axis=-1)[:, ::-1]
+    crossings = np.array([_crossing(row, down) for row in ratio])
+    if not np.isfinite(ratio[0]).all() or crossings[0] in (down[0], down[-1]):
+        return None
+    return _interval(float(crossings[0]), crossings[1:])
 
 
 def cautions(curve: Envelope) -> tuple[str, ...]:
@@ -263,18 +271,28 @@ def _log_ratio(em: Envelope, mlem: Envelope) -> Float[np.ndarray, "fits targets"
     return np.subtract(above, below, out=np.full_like(above, np.nan), where=np.isfinite(above) & np.isfinite(below))
 
 
-def _crossing(ratio: Float[np.ndarray, " targets"], logs: Float[np.ndarray, " targets"]) -> float:
-    """Going up from the smallest target, where a log ratio first falls to 0; an end of the range if it does not, or begins
-    there. ``logs`` are ascending."""
+def _log_ratio_at(em: Envelope, mlem: Envelope, target: float) -> Float[np.ndarray, " fits"]:
+    """The log ratio at an error; between two targets it is interpolated. NaN where there is none."""
+    ratio = _log_ratio(em, mlem)
+    place = np.interp(np.log(target), np.log(em.targets), np.arange(len(em.targets)), left=np.nan, right=np.nan)
+    if np.isnan(place):
+        return np.full(len(ratio), np.nan)
+    low, high = int(np.floor(place)), int(np.ceil(place))
+    return ratio[:, low] if low == high else (high - place) * ratio[:, low] + (place - low) * ratio[:, high]
+
+
+def _crossing(ratio: Float[np.ndarray, " places"], places: Float[np.ndarray, " places"]) -> float:
+    """Going along from the first of ordered ``places``, where a log ratio first falls to 0; an end of the range if it does not,
+    or begins there."""
     finite = np.isfinite(ratio)
-    ratio, x = ratio[finite], logs[finite]
+    ratio, x = ratio[finite], places[finite]
     losing = np.flatnonzero(ratio <= 0)
     if not len(ratio):
         return np.nan
     if not len(losing):
-        return float(logs[-1])
+        return float(places[-1])
     if (i := int(losing[0])) == 0:
-        return float(logs[0])
+        return float(places[0])
     return float(x[i - 1] + (x[i] - x[i - 1]) * ratio[i - 1] / (ratio[i - 1] - ratio[i]))
 
 

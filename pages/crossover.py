@@ -55,7 +55,8 @@ def draw(parts: Sequence[Part], done: bool) -> None:
     chart(
         crossover_figures.speedup_map(result, params.gamma),
         key="crossover.map",
-        alt="Map of the cost of EM over that of ML-EM at equal error, over γ and error, with the line of equal cost.",
+        alt="Map of the cost of EM over that of ML-EM at equal error, over γ and error, with the line of equal cost."
+        + curves.breakeven(result),
     )
     if done:
         caption = f"{len(part.runs)} runs on {params.paths} shared paths, priced for each γ."

@@ -17,6 +17,7 @@ from mlem.frontier import (
     Envelope,
     Runs,
     breakeven,
+    breakeven_gamma,
     cautions,
     envelope,
     exponent,
@@ -178,6 +179,30 @@ def test_breakeven_has_an_interval_that_ends_with_the_targets() -> None:
     found = breakeven(em, mlem)
     assert found is not None
     assert em.targets[0] <= found.low < found.value <= found.high <= em.targets[-1] * (1 + 1e-12)
+
+
+def ladder_of_ratios(*, noise: float = 0.0, factor: float = 4.0) -> tuple[list[tuple[Envelope, Envelope]], list[float]]:
+    """EM costs error^−(γ+1), ML-EM ``factor`` · error^−1 at each γ: at an error ε they meet at γ = log factor / log(1/ε)."""
+    gammas = [0.25 * k for k in range(1, 13)]
+    mlem = make_curve(power_law(1.0, factor=factor, noise=noise, seed=1))
+    return [(make_curve(power_law(gamma + 1.0, noise=noise)), mlem) for gamma in gammas], gammas
+
+
+def test_breakeven_in_gamma_of_power_laws() -> None:
+    curves, gammas = ladder_of_ratios()
+    found = breakeven_gamma(curves, gammas, 2.0**-4)
+    assert found is not None
+    assert (found.value, found.low, found.high) == pytest.approx((0.5,) * 3, rel=1e-6)
+    assert breakeven_gamma(curves, gammas, 2.0**-20) is None, "no target there"
+    for factor, why in ((0.1, "cheaper at every γ"), (1e9, "dearer at every γ")):
+        assert breakeven_gamma(ladder_of_ratios(factor=factor)[0], gammas, 2.0**-4) is None, why
+
+
+def test_breakeven_in_gamma_has_an_interval() -> None:
+    curves, gammas = ladder_of_ratios(noise=1.0)
+    found = breakeven_gamma(curves, gammas, 2.0**-4)
+    assert found is not None
+    assert gammas[0] <= found.low < found.value < found.high <= gammas[-1]
 
 
 def test_what_is_not_reached_has_no_ratio() -> None:

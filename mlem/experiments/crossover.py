@@ -16,7 +16,7 @@ from mlem.experiments.convergence import ConvergenceParams, gather
 from mlem.experiments.experiment import Experiment
 from mlem.experiments.params import Params
 from mlem.experiments.result import Result, Row
-from mlem.frontier import Envelope, Runs, envelope, exponent, prices, shares
+from mlem.frontier import Envelope, Runs, breakeven_gamma, envelope, exponent, prices, shares
 from mlem.march import Report
 from mlem.sweeps import FIRINGS, Part
 
@@ -63,12 +63,14 @@ class AtGamma:
 
 @dataclass(frozen=True)
 class CrossoverResult(Result):
-    """``map``: EM's cost over ML-EM's, by γ (rows) and ε (columns, ``epsilons``), None where one does not reach ε."""
+    """``map``: EM's cost over ML-EM's, by γ (rows) and ε (columns, ``epsilons``), None where one does not reach ε.
+    ``breakeven``: the γ above which ML-EM is cheaper at ``epsilon``, None where it is so at every γ, or not at the largest."""
 
     epsilon: float
     points: tuple[AtGamma, ...]
     epsilons: tuple[float, ...]
     map: tuple[tuple[float | None, ...], ...]
+    breakeven: Estimate | None
 
     def rows(self) -> list[Row]:
         """One line per γ."""
@@ -113,14 +115,16 @@ def judge(params: CrossoverParams, part: Part) -> CrossoverResult:
     em, ml = (gather([run_ for run_ in part.runs if run_.piece.method == method]) for method in ("em", "mlem"))
     targets = params.swept().targets()
     columns = np.geomspace(targets[0], targets[-1], MAP_EPSILONS)
-    points, rows = [], []
+    points, rows, curves = [], [], list[tuple[Envelope, Envelope]]()
     for gamma in GAMMAS:
-        both = [envelope(side, prices(side, "cost", gamma), targets) for side in (em, ml)]
+        both = envelope(em, prices(em, "cost", gamma), targets), envelope(ml, prices(ml, "cost", gamma), targets)
         if min(len(curve.finite) for curve in both) < 2:
             raise TooFewRuns(f"the {len(part.runs)} runs so far reach fewer than two errors")
         points.append(_at_gamma(gamma, both, ml, params.epsilon))
         rows.append(_ratios(both, columns))
-    return CrossoverResult(params.epsilon, tuple(points), tuple(columns.tolist()), tuple(rows))
+        curves.append(both)
+    even = breakeven_gamma(curves, GAMMAS, params.epsilon)
+    return CrossoverResult(params.epsilon, tuple(points), tuple(columns.tolist()), tuple(rows), even)
 
 
 def _at_gamma(gamma: float, both: Sequence[Envelope], ml: Runs, epsilon: float) -> AtGamma:

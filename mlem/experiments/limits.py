@@ -13,6 +13,7 @@ from typing import TypeVar
 from mlem import demo
 from mlem.experiments import sample_store, store
 from mlem.experiments.convergence import ConvergenceParams
+from mlem.experiments.crossover import CrossoverParams
 from mlem.experiments.params import Params, Spec, in_words
 from mlem.experiments.sample import METHODS, SampleParams
 
@@ -69,6 +70,8 @@ def capped(params: P) -> tuple[P, list[str]]:
 
 def _stored(params: Params) -> bool:
     """Whether the result ships with the package."""
+    if isinstance(params, CrossoverParams):
+        params = params.swept()
     if isinstance(params, ConvergenceParams):
         return store.load(params) is not None
     if isinstance(params, SampleParams):

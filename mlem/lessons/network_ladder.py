@@ -17,7 +17,7 @@ LESSON = Lesson(
         Step(
             "hierarchy",
             intro="A ladder is good for ML-EM if errors and prices follow power laws. First on levels that are made to "
-            "obey. What is measured is the error of the **path**: run EM with level k and with the best one on the same "
+            "obey. What is measured is the error of the **path**: run EM with level k and with the true drift on the same "
             "noise, and compare ends.",
             question="hierarchy-halving",
             after="The fold “Is anything off? Diagnostics by level” shows Giles’ checks: variances and prices should be "
@@ -26,8 +26,8 @@ LESSON = Lesson(
         Step(
             "hierarchy",
             params={"sde": "lorenz"},
-            intro="A trap: the error of the drift itself is easy to measure, and is not what counts. On the Lorenz "
-            "system look at both rows of points once you have drawn your line.",
+            intro="A trap: the error of the drift itself is easy to measure, and is not what counts. This is the Lorenz "
+            "system, by the error of the path. Draw your line; the page’s own chart then has both rows of points.",
             question="hierarchy-gamma",
             after="What a level misses can cancel along a path, or grow. Fit γ on errors of paths, not on test losses alone.",
         ),
@@ -60,7 +60,7 @@ LESSON = Lesson(
         Step(
             "crossover",
             params={"gamma": "2.5"},
-            intro="Back to theory, at the γ that the paper measured, 2.5. Who makes ML-EM’s bill?",
+            intro="Back to levels that obey, at the γ that the paper measured, 2.5. Which networks are worth most care?",
             question="crossover-bill",
             after="For your own ladder: put one folder per level beside a ladder.json, set MLEM_LADDERS to it, and "
             "measure it with `python -m mlem faces`; the page Faces tells how. Report γ with its interval, in FLOPs and "

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mlem import theory
 from mlem.errors import Estimate
 from mlem.experiments.coin import CoinParams, CoinResult
 from mlem.experiments.convergence import ConvergenceParams, ConvergenceResult, fallen
@@ -148,22 +149,29 @@ def _curve_of(method: str) -> Callable[[ConvergenceResult], Points]:
             for name, curve in (("EM", result.em), ("ML-EM", result.mlem))
         }
         if method == "em":
-            return Points("1 / error", "cost", {"EM’s cheapest rough run": lines["EM"][:1]}, ("EM, measured", lines["EM"]))
+            return Points("1 / error", "cost", {"EM’s cheapest rough run": lines["EM"][:1]}, ("EM", lines["EM"]))
         known = {"EM": lines["EM"], "ML-EM’s cheapest rough run": lines["ML-EM"][:1]}
-        return Points("1 / error", "cost", known, ("ML-EM, measured", lines["ML-EM"]))
+        return Points("1 / error", "cost", known, ("ML-EM", lines["ML-EM"]))
 
     return points
+
+
+_PARTING = 0.2  # of two slopes, beyond which curves part for all to see
 
 
 def _finest(params: ConvergenceParams, result: ConvergenceResult) -> Truth | None:
     if not result.speedup:
         return None
     (fine, ratio), (coarse, before) = result.speedup[0], result.speedup[-1]
-    return _found(
-        ratio,
-        f"That is at ε = {digits(fine)}; at ε = {digits(coarse)} ML-EM is {times(before.value)}. The slopes differ, so "
-        "the gap has no end: one number without its error says nothing.",
-    )
+    said = f"That is at ε = {digits(fine)}; at ε = {digits(coarse)} ML-EM is {times(before.value)}."
+    if params.unit == "evaluations" and ratio.value < 1:
+        said += " It makes more calls, and most are of small networks, which count here as much as the dear ones."
+    em, ml = result.em.slope, result.mlem.slope
+    if em and ml and em.value - ml.value > _PARTING:
+        said += " The slopes differ, so the gap has no end: one number without its error says nothing."
+    elif em and ml:
+        said += f" The slopes, {digits(em.value)} and {digits(ml.value)}, are nearly the same, and so the gap hardly grows."
+    return _found(ratio, said)
 
 
 _LAW = ("the strong error falls more", "both fall alike", "the error of the law falls more")
@@ -188,10 +196,14 @@ def _half_step(gamma: str) -> Callable[[StepsParams, StepsResult], Truth | None]
         if gamma not in result.slopes:
             return None
         slope = result.slopes[gamma]
+        finest = max((p for p in result.points if p.gamma == float(gamma)), key=lambda p: p.steps)
+        best = len(finest.calls)
+        path = digits(finest.cost.value / 2 ** (finest.gamma * (best - 1)))
         grown = Estimate(*(2**s for s in (slope.value, slope.low, slope.high)))
         why = (
             "EM’s bill doubles. ML-EM’s does not: a call is as rare per unit of time as before, since p_k shrinks with "
-            "the step."
+            f"the step. At the smallest step a **whole path** costs what {path} evaluations of {level_name(best)} do, the best "
+            "network that it calls."
             if grown.high < 1.2
             else "EM’s bill doubles. ML-EM’s grows less, but it does: the small networks make the bill, and they are called at "
             "nearly every step."
@@ -282,12 +294,32 @@ def _list(values: Sequence[float]) -> str:
     return digits(values[0]) if len(values) == 1 else f"between {digits(min(values))} and {digits(max(values))}"
 
 
+def _breakeven(params: CrossoverParams, result: CrossoverResult) -> Truth | None:
+    even = result.breakeven
+    if even is None:
+        return None
+    at_kink = min(result.points, key=lambda p: abs(p.gamma - theory.KINK))
+    gain = result.map[result.points.index(at_kink)][_nearest(result.epsilons, result.epsilon)]
+    later = f" At the kink, γ = {at_kink.gamma:g}, ML-EM is {times(gain)} already." if gain and gain > 1 else ""
+    return _found(
+        even,
+        f"That is at ε = {digits(result.epsilon)}. Below it even the best network is cheap, and the kicks of rare calls cost "
+        f"more than they save.{later} Break-even is a matter of constants, and moves with the error.",
+    )
+
+
+def _nearest(values: Sequence[float], wanted: float) -> int:
+    """The place of the value that is nearest to ``wanted`` in its logarithm."""
+    return int(np.argmin(np.abs(np.log(values) - np.log(wanted))))
+
+
 _TIMES = "×"
+_DEARER = "(Below 1 it is dearer.)"
 
 QUESTIONS: dict[str, Standing] = {
     "race-speedup": Standing(
         "race",
-        Question("At the same error: how many times cheaper is ML-EM?", low=0.1, high=1000.0, log=True, unit=_TIMES),
+        Question(f"At the same error: how many times cheaper is ML-EM? {_DEARER}", low=0.1, high=1000.0, log=True, unit=_TIMES),
         _race,
     ),
     "hierarchy-gamma": Standing(
@@ -304,7 +336,9 @@ QUESTIONS: dict[str, Standing] = {
     "coin-mean": Standing(
         "coin",
         Question(
-            "Most draws leave the dear networks out. Where is their average, next to what f^K says?", "choice", options=_MEANS
+            "Most draws leave the dear networks out. Where is their average, next to what the dearest one says?",
+            "choice",
+            options=_MEANS,
         ),
         _mean,
     ),
@@ -333,7 +367,13 @@ QUESTIONS: dict[str, Standing] = {
     ),
     "convergence-gain": Standing(
         "convergence",
-        Question("How many times cheaper is ML-EM at the smallest error shown?", low=0.1, high=10_000.0, log=True, unit=_TIMES),
+        Question(
+            f"How many times cheaper is ML-EM at the smallest error that both reach? {_DEARER}",
+            low=0.1,
+            high=10_000.0,
+            log=True,
+            unit=_TIMES,
+        ),
         _finest,
     ),
     "convergence-law": Standing(
@@ -356,10 +396,15 @@ QUESTIONS: dict[str, Standing] = {
         Question("At this γ, who takes the larger part of ML-EM’s bill?", "choice", options=_BILL),
         _bill,
     ),
+    "crossover-breakeven": Standing(
+        "crossover",
+        Question("From which γ on is ML-EM the cheaper one, at the error that the page is set to?", low=0.5, high=5.0),
+        _breakeven,
+    ),
     "faces-saving": Standing(
         "faces",
         Question(
-            "Real networks, equal error: how many times cheaper is ML-EM at best, in FLOPs?",
+            f"Real networks, equal error: how many times cheaper is ML-EM at best, in FLOPs? {_DEARER}",
             low=0.1,
             high=100.0,
             log=True,
@@ -369,7 +414,7 @@ QUESTIONS: dict[str, Standing] = {
     ),
     "faces-gamma": Standing(
         "faces",
-        Question("With which slope do the networks’ FLOPs grow in 1/error? Draw the line.", "slope", 0.0, 6.0),
+        Question("With which slope do the networks’ FLOPs grow in 1/error? Draw the line.", "slope", 0.0, 10.0),
         _ladder_gamma,
         _networks,
     ),

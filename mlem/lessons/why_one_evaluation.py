@@ -28,7 +28,8 @@ LESSON = Lesson(
             intro="Levels f¹, f², … come nearer and nearer to the true drift f. Each halves the error of the one before. "
             "You see what each level misses; and the price of the first two.",
             question="hierarchy-gamma",
-            after="This slope is the **cost exponent γ**. About 2.5 for image networks, by the paper. Now change one thing: γ.",
+            after="This slope is the **cost exponent γ**. About 2.5 for image networks, by the paper. Now change one thing: "
+            "move γ, and see which points go where. Then go on.",
         ),
         Step(
             "coin",
@@ -54,22 +55,24 @@ LESSON = Lesson(
             intro="Now many steps. Halve the step h and keep the error: EM has twice the steps, and pays twice. The "
             "kicks of ML-EM get smaller with h, so that it may call each network less often per step.",
             question="steps-deep",
-            after="At γ = 4 the step is free: what counts is how many calls there are along the **whole path**. Together "
-            "they cost about as much as a few evaluations of the best network, as if there were no steps at all.",
+            after="At γ = 4 the step is free: what counts is how many calls there are along the **whole path**, as if there "
+            "were no steps at all.",
         ),
         Step(
             "steps",
             intro="The same at γ = 1, where a better network is not much dearer.",
             question="steps-easy",
-            after="Below γ = 2 the small networks make the bill, and they are called at every step.",
+            after="So the step is free above γ = 2 alone. Look at γ = 2.5 on the chart: it lies between, since so near to 2 "
+            "the limit comes slowly.",
         ),
         Step(
             "crossover",
             params={"gamma": "4"},
-            intro="All γ at once. The line is at γ = 4, deep above the kink.",
+            intro="Now the same bill, priced for every γ. First at γ = 4, where the step was free. The dearer a "
+            "network, the more rarely it is called: rarely enough?",
             question="crossover-bill",
-            after="Three things to keep apart: **break-even** (constants decide), the **kink** at γ = 2 (the exponent), "
-            "and, above it, **free steps**.",
+            after="The upright line on the charts is your γ: move it below 2, and see who pays then. Three things to keep "
+            "apart: **break-even** (constants decide), the **kink** at γ = 2 (the exponent), and, above it, **free steps**.",
         ),
         Step(
             "race",

@@ -72,8 +72,9 @@ def chart(figure: Drawable, *, key: str, alt: str, height: int = HEIGHT) -> None
     _component(data=payload(figure, key=key, alt=alt, height=height, projector=modes().projector), key=key)
 
 
-def payload(figure: Drawable, *, key: str, alt: str, height: int, projector: bool = False) -> bytes:
-    """What the browser gets, larger and starker for a ``projector``; raises ValueError for an unknown colour."""
+def payload(figure: Drawable, *, key: str, alt: str, height: int, projector: bool = False, **more: object) -> bytes:
+    """What the browser gets, with ``more`` in its header, larger and starker for a ``projector``; raises ValueError for an
+    unknown colour."""
     spec, seen = figure.to_plotly_json(), Counter[str]()
     for trace in spec["data"]:
         seen[name := trace.get("name", "")] += 1
@@ -88,6 +89,7 @@ def payload(figure: Drawable, *, key: str, alt: str, height: int, projector: boo
         "plotly": library(),
         "zoom": ZOOM if projector else 1,
         "colours": {name: [_colour(name, theme, projector) for theme in ("light", "dark")] for name in sorted(names)},
+        **more,
     }
     return pack(MAGIC, header, {"figure": np.frombuffer(text.encode(), np.uint8)})
 

@@ -119,8 +119,20 @@ def speedup_map(result: CrossoverResult, gamma: float) -> Figure:
         hoverinfo="skip",
         name="break-even",
     )
+    if result.breakeven is not None:
+        whiskers = _whiskers([result.breakeven], "mlem")
+        figure.add_scatter(
+            x=[result.breakeven.value],
+            y=[result.epsilon],
+            name="break-even at ε",
+            mode="markers",
+            marker={"symbol": "diamond-open", "size": 13, "color": "#FFFFFF", "line": {"width": 3}},
+            error_x={**whiskers, "color": "#FFFFFF", "thickness": 2},
+            hovertemplate=f"ε = {digits(result.epsilon)}: break-even at γ = {estimate(result.breakeven)}<extra></extra>",
+        )
     return figure.update_layout(
         margin={**_MARGIN, "r": 20},
+        showlegend=False,
         xaxis={"title": {"text": "cost exponent γ"}},
         yaxis={
             "type": "log",
@@ -129,7 +141,7 @@ def speedup_map(result: CrossoverResult, gamma: float) -> Figure:
             **_ticks(0.005, 0.01, 0.02, 0.05, 0.1),
         },
         shapes=[_kink(), _looked_at(gamma)],
-        annotations=[heading("Speed-up at equal error; white: break-even")],
+        annotations=[heading("Speed-up at equal error; white: break-even, ◇ at your ε")],
     )
 
 

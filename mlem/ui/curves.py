@@ -112,7 +112,14 @@ def crossover_lesson(params: CrossoverParams, result: CrossoverResult) -> str:
         if point.gamma < 2
         else "Above γ = 2 the best network makes the bill: its price is that of a few evaluations, whatever the step."
     )
-    return f"{said} {regime} The kink at γ = 2 is not break-even: that is the white line, which constants decide."
+    return f"{said} {regime}{breakeven(result)} The kink at γ = 2 is not break-even: that is the white line, which constants decide."
+
+
+def breakeven(result: CrossoverResult) -> str:
+    """From which γ on ML-EM wins; nothing where it does so at every γ, or at none."""
+    if result.breakeven is None:
+        return ""
+    return f" At ε = {digits(result.epsilon)} ML-EM is the cheaper one from γ = {estimate(result.breakeven)} on."
 
 
 def steps_lesson(result: StepsResult) -> str:

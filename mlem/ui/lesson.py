@@ -21,6 +21,7 @@ from mlem.lessons.said import Said, from_said, to_said
 from mlem.ui import along, lesson_figures
 from mlem.ui.chart import chart
 from mlem.ui.markdown import plain
+from mlem.ui.predict import predict
 from mlem.ui.state import keep_params
 from mlem.words import digits, estimate
 
@@ -29,7 +30,6 @@ ASK_FIRST = "First predict. What this page says comes after that."
 
 _OWN = "~"  # before the text of a teacher's lesson
 _STEADY = "lesson.opened"  # the step whose setting was made, and the page
-_NUMBERS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)  # stops within a decade
 
 
 @dataclass(frozen=True)
@@ -105,14 +105,15 @@ class Learning:
         if now is None:
             _ask(self.question, self.key, self.page, points)
             return True
+        today = now.with_truth(self.question, truth)
         if self.question.kind == "slope" and points:
-            alt = f"Your line of slope {digits(now.prediction)} over what was measured."
-            picture = lesson_figures.drawn_slope(points, now.prediction, shown=True)
+            alt = f"Your line over what was measured. {_spoken(self.question, today)}"
+            picture = lesson_figures.drawn_slope(self.question, points, today)
             chart(picture, key=f"lesson.{self.key}.shown", alt=alt, height=lesson_figures.SLOPE_HEIGHT)
         if now.value is None:
-            now = now.with_truth(self.question, truth)
+            now = today
             put_said(self.key, now)
-        _tell(self.question, now, now.with_truth(self.question, truth), truth)
+        _tell(self.question, now, today, truth)
         if self.free:
             _ask_again(self.key)
         return False
@@ -231,12 +232,18 @@ def compared(question: Question, now: Said) -> str:
     return f"You said {digits(now.prediction)}{unit}; measured **{digits(now.value)}{unit}**{interval}."
 
 
+def _spoken(question: Question, now: Said) -> str:
+    """As a picture's words, which nothing marks up."""
+    return compared(question, now).replace("**", "")
+
+
 def _open(name: str, number: int, step: Step, kind: type[Params]) -> None:
     """Sets the page as the step wants it, once; a link that names the page's own parameters is a reload, and is left alone."""
     here = (name, number)
     if st.session_state.get(_STEADY) == here:
         return
     st.session_state[_STEADY] = here
+    st.session_state.pop(_unlocked(step.page, str(number)), None)  # another lesson's
     if any(to_key(field) in st.query_params for field in kind.specs()):
         return
     along.put({"hide": ",".join(step.hide) or None})
@@ -244,34 +251,39 @@ def _open(name: str, number: int, step: Step, kind: type[Params]) -> None:
 
 
 def _ask(question: Question, key: str, page: str, points: Any) -> None:
-    widget = f"lesson.{page}.{key}.guess"
+    widget = _unlocked(page, key)
     chosen: float | None
     if question.kind == "choice":
         option = st.radio("Your prediction", question.options, index=None, key=widget, format_func=plain)
         chosen = None if option is None else float(question.options.index(option))
-    elif question.log:
-        stops = _stops(question.low, question.high)
-        unit = f" {question.unit}" if question.unit else ""
-        middle = stops[len(stops) // 2]
-        chosen = st.select_slider("Your prediction", stops, middle, key=widget, format_func=lambda x: f"{digits(x)}{unit}")
     else:
-        step = 0.1 if question.kind == "slope" else float(f"{(question.high - question.low) / 60:.0e}")
-        label = "Your slope" if question.kind == "slope" else "Your prediction"
-        label += f" ({question.unit})" if question.unit else ""
-        middle = question.low + step * round((question.high - question.low) / 2 / step)
-        chosen = st.slider(label, question.low, question.high, middle, step=step, key=widget)
-    if question.kind == "slope" and points:
-        assert chosen is not None
-        picture = lesson_figures.drawn_slope(points, chosen, shown=False)
-        chart(picture, key=f"lesson.{key}.line", alt=f"Your line of slope {chosen:g}.", height=lesson_figures.SLOPE_HEIGHT)
-    st.button(
-        "Lock my prediction",
-        key=f"lesson.{page}.{key}.lock",
-        type="primary",
-        icon=":material/lock:",
-        disabled=chosen is None,
-        on_click=partial(put_said, key, Said(chosen or 0.0)),
-    )
+        turned = question.kind == "slope" and points is not None
+        asked = lesson_figures.asked_slope(question, points) if turned else lesson_figures.asked_number(question)
+        height = lesson_figures.SLOPE_HEIGHT if turned else lesson_figures.LINE_HEIGHT
+        chosen = st.session_state.get(widget)
+        predict(asked, chosen, key=f"lesson.{key}.line", height=height, on_said=partial(st.session_state.__setitem__, widget))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Lock my prediction",
+            key=f"lesson.{page}.{key}.lock",
+            type="primary",
+            icon=":material/lock:",
+            disabled=chosen is None,
+            on_click=partial(_lock, page, key, chosen),
+        )
+        if chosen is None:
+            st.caption("Nothing is said yet: predict first, then lock.")
+
+
+def _unlocked(page: str, key: str) -> str:
+    """Where the session has a prediction that is not locked yet."""
+    return f"lesson.{page}.{key}.guess"
+
+
+def _lock(page: str, key: str, chosen: float | None) -> None:
+    assert chosen is not None
+    put_said(key, Said(chosen))
+    st.session_state.pop(_unlocked(page, key), None)  # so that nothing is said when it is asked again
 
 
 def _tell(question: Question, now: Said, today: Said, truth: Truth) -> None:
@@ -279,7 +291,7 @@ def _tell(question: Question, now: Said, today: Said, truth: Truth) -> None:
     st.markdown(compared(question, now))
     if question.kind == "number":
         picture = lesson_figures.number_line(question, now)
-        chart(picture, key="lesson.line", alt=compared(question, now), height=lesson_figures.LINE_HEIGHT)
+        chart(picture, key="lesson.line", alt=_spoken(question, now), height=lesson_figures.LINE_HEIGHT)
     if today.value != now.value and today.value is not None:
         it = f"“{plain(_option(question, today.value))}”" if question.kind == "choice" else digits(today.value)
         st.markdown(f"The page was changed since: now it is **{it}**.")
@@ -337,9 +349,3 @@ def _option(question: Question, place: float) -> str:
 
 def _number(text: str, most: int) -> int:
     return min(max(int(text), 1), most) if text.isascii() and text.isdigit() and len(text) < 5 else 1
-
-
-def _stops(low: float, high: float) -> list[float]:
-    """Handy numbers of every decade between both."""
-    found = [float(f"{m * 10.0**e:.3g}") for e in range(-12, 13) for m in _NUMBERS]
-    return sorted({low, high, *(x for x in found if low < x < high)})

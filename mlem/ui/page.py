@@ -28,7 +28,7 @@ h2 {{ font-size: 1.5rem !important; }}
 [data-testid="stCaptionContainer"] p {{ font-size: 0.95rem; }}
 /* Streamlit's own shades of these two are too pale to read. */
 [data-testid="stCaptionContainer"] {{ opacity: 1; color: light-dark({LIGHT.muted}, {DARK.muted}); }}
-[data-testid="stBaseButton-primary"] {{ color: light-dark({text_on(LIGHT.mlem)}, {text_on(DARK.mlem)}) !important; }}
+[data-testid="stBaseButton-primary"]:enabled {{ color: light-dark({text_on(LIGHT.mlem)}, {text_on(DARK.mlem)}) !important; }}
 [data-testid="stSidebarNavLink"]:focus-visible, [data-testid="stMain"]:focus-visible {{
   outline: 3px solid light-dark({LIGHT.mlem}, {DARK.mlem}); outline-offset: -3px;
 }}

@@ -20,6 +20,12 @@ from tests.app.pages import alternatives, link, prose
 FIRST = {"lesson": "why-one-evaluation", "step": "1"}
 
 
+def guess(app: AppTest, page: str, key: str, number: float) -> AppTest:
+    """As if the mark had been put there, or the line been drawn: a component's events cannot be fired here."""
+    app.session_state[f"lesson.{page}.{key}.guess"] = number
+    return app.run()
+
+
 def lock(app: AppTest, page: str, key: str) -> AppTest:
     return app.button(key=f"lesson.{page}.{key}.lock").click().run()
 
@@ -29,14 +35,16 @@ def test_the_answer_is_hidden_until_a_prediction_is_locked(visit: Visit) -> None
     assert not app.exception
     assert "γ is the slope" not in prose(app)
     assert "hierarchy.cost" not in alternatives(app)
-    assert "lesson.2.line" in alternatives(app), "the line is drawn while it is chosen"
-    app.slider(key="lesson.hierarchy.2.guess").set_value(1.5).run()
-    assert alternatives(app)["lesson.2.line"] == "Your line of slope 1.5."
+    assert "lesson.2.line" in alternatives(app), "here a line is to be drawn"
+    assert app.button(key="lesson.hierarchy.2.lock").disabled, "nothing is said yet"
+    assert "Nothing is said yet: predict first, then lock." in [caption.value for caption in app.caption]
+    guess(app, "hierarchy", "2", 1.5)
     lock(app, "hierarchy", "2")
     assert not app.exception
     assert "You said 1.50; measured **2.4" in prose(app)
     assert "γ is the slope" in prose(app)
     assert "hierarchy.cost" in alternatives(app)
+    assert alternatives(app)["lesson.2.shown"].startswith("Your line over what was measured. You said 1.50; measured 2.4")
     assert from_said(link(app)["said"])["2"].prediction == 1.5
 
 
@@ -88,18 +96,48 @@ def test_predict_first_asks_outside_of_lessons(visit: Visit) -> None:
     assert "coin.mean" in alternatives(app)
     app.button(key="lesson.again").click().run()
     assert "coin.mean" not in alternatives(app)
+    assert app.button(key="lesson.coin.coin.lock").disabled, "nothing is said anew"
+
+
+def test_a_number_is_not_said_by_an_earlier_one(visit: Visit) -> None:
+    app = visit("hierarchy", {"predict": "1"})
+    lock(guess(app, "hierarchy", "hierarchy", 3.0), "hierarchy", "hierarchy")
+    assert "You said 3.00" in prose(app)
+    app.button(key="lesson.again").click().run()
+    assert app.button(key="lesson.hierarchy.hierarchy.lock").disabled
+    assert "said" not in link(app)
+
+
+def test_what_is_said_in_one_lesson_is_not_in_another(visit: Visit) -> None:
+    app = visit("hierarchy", FIRST | {"step": "2"})
+    guess(app, "hierarchy", "2", 3.0)
+    assert not app.button(key="lesson.hierarchy.2.lock").disabled
+    app.query_params.clear()
+    for key, text in {"lesson": "network-ladder", "step": "2"}.items():
+        app.query_params[key] = text
+    app.run()
+    assert app.button(key="lesson.hierarchy.2.lock").disabled
+
+
+ASKED_WITH = {
+    "convergence-law": SEPARATING.to_query(),
+    "crossover-breakeven": {"sde": "double-well", "levels": "7", "paths": "4096", "epsilon": "0.05"},
+}
+"""What a page is set to where its first result has no answer."""
 
 
 @pytest.mark.parametrize("name", [name for name in QUESTIONS if QUESTIONS[name].page in ("convergence", "crossover", "steps")])
 def test_sweeps_ask_too(visit: Visit, name: str) -> None:
     page, question = QUESTIONS[name].page, QUESTIONS[name].question
-    params = SEPARATING.to_query() if name == "convergence-law" else {}
+    params = ASKED_WITH.get(name, {})
     own = "~" + to_text(Lesson("One step", (Step(page, params, question=name),)))
     app = visit(page, {"lesson": own, "step": "1"})
     assert not app.exception
     assert set(alternatives(app)) <= {"lesson.1.line"}
     if question.kind == "choice":
         app.radio(key=f"lesson.{page}.1.guess").set_value(question.options[0]).run()
+    else:
+        guess(app, page, "1", question.low)
     lock(app, page, "1")
     assert not app.exception
     assert "You said" in prose(app)
@@ -115,8 +153,8 @@ def test_a_teachers_words_are_shown_as_they_are(visit: Visit) -> None:
     assert "<img" not in prose(app).replace("\\<", "")
     assert app.session_state["coin.params"].draws == 10
     assert not [one for one in app.select_slider if one.key == "coin.gamma"]
-    lock(app, "coin", "1")
-    assert "You said 3.03; measured **2.00**." in prose(app)
+    lock(guess(app, "coin", "1", 3.0), "coin", "1")
+    assert "You said 3.00; measured **2.00**." in prose(app)
 
 
 BOMB = "1" + base64.urlsafe_b64encode(zlib.compress(json.dumps(" " * 10**6).encode(), 9)).decode().rstrip("=")

@@ -10,6 +10,7 @@ from mlem.experiments.crossover import CrossoverParams
 from mlem.experiments.steps import StepsParams
 from mlem.ui import live
 from mlem.ui.workprecision import MAGIC
+from tests.app.pages import alternatives
 from tests.ui.payloads import unpack
 
 PAGES = {"convergence": ConvergenceParams(), "crossover": CrossoverParams(), "steps": StepsParams()}
@@ -65,6 +66,13 @@ def test_gamma_moves_the_words_without_a_run(visit) -> None:  # type: ignore[no-
     app.select_slider(key="crossover.gamma").set_value(4.0).run()
     assert "At γ = 4 EM’s exponent is 5.0" in text(app)
     assert not app.get("progress")
+
+
+def test_break_even_is_told_and_marked_where_there_is_one(visit) -> None:  # type: ignore[no-untyped-def]
+    assert "ML-EM is the cheaper one from" not in text(visit("crossover"))
+    app = visit("crossover", sde="double-well", levels="7", paths="4096", epsilon="0.05")
+    assert "At ε = 0.0500 ML-EM is the cheaper one from γ = 0.99" in text(app)
+    assert "ML-EM is the cheaper one from γ = 0.99" in alternatives(app)["crossover.map"]
 
 
 def test_another_error_is_another_look_at_the_same_runs(visit) -> None:  # type: ignore[no-untyped-def]

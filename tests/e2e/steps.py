@@ -13,7 +13,8 @@ PAGES = {file.stem: "" if file.stem == "race" else file.stem for file in sorted(
 
 _DRAWN = """() => [...document.querySelectorAll('[data-testid^="stBidiComponent"]')].every((host) => {
   const every = (kind, is) => [...(host.shadowRoot ?? host).querySelectorAll(kind)].every((one) => is(one.dataset));
-  return every(".mlem-chart, .wp-figure", (one) => one.draws) && every(".stage", (one) => one.drawMs && one.ended === "true");
+  return every(".mlem-chart, .wp-figure, .predict-board", (one) => one.draws)
+    && every(".stage", (one) => one.drawMs && one.ended === "true");
 })"""
 _CROWDED = """() => [...document.querySelectorAll(".mlem-chart, .wp-figure")].flatMap((chart) => {
   const slack = 2, boxOf = (element) => element.getBoundingClientRect(), frame = boxOf(chart.querySelector(".main-svg"));

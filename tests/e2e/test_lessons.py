@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from mlem.lessons.builtin import LESSONS
 from mlem.lessons.questions import QUESTIONS
-from tests.e2e.steps import query, settle, visit
+from tests.e2e.steps import query, settle, visit, visit_drawn
 
 _TABS = 80  # that any control of a card takes at most, from the top of the page
 
@@ -46,6 +46,49 @@ def predict(page: Page, kind: str) -> None:
     settle(page)
     tab_to(page, "Lock my prediction")
     page.keyboard.press("Enter")
+
+
+def test_a_line_is_dragged_on_the_chart(page: Page, server: str) -> None:
+    """It follows the pointer without a word to the server, which is told once when it is let go; a tap does as well."""
+    sent: list[object] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
+    visit_drawn(page, f"{server}/hierarchy?lesson=why-one-evaluation&step=2")
+    asked, slider = page.locator(".predict"), page.get_by_role("slider", name="Your slope")
+    expect(page.get_by_role("button", name="Lock my prediction")).to_be_disabled()
+    expect(slider).to_have_attribute("aria-valuetext", re.compile("^Nothing said yet"))
+    page.locator(".predict-handle").scroll_into_view_if_needed()
+    start, pad = page.locator(".predict-handle").bounding_box(), page.locator(".predict-pad").bounding_box()
+    assert start
+    assert pad
+    before = len(sent)
+    page.mouse.move(start["x"] + start["width"] / 2, start["y"] + start["height"] / 2)
+    page.mouse.down()
+    for share in (0.3, 0.6, 0.9):
+        page.mouse.move(pad["x"] + share * pad["width"], pad["y"] + (1 - share / 2) * pad["height"])
+        assert int(asked.get_attribute("data-at") or -1) >= 0
+    assert len(sent) == before
+    page.mouse.up()
+    expect(page.get_by_role("button", name="Lock my prediction")).to_be_enabled()
+    assert len(sent) == before + 1
+    dragged = int(asked.get_attribute("data-at") or -1)
+    slider.press("ArrowUp")
+    expect(asked).to_have_attribute("data-at", str(dragged + 1))
+    page.mouse.click(pad["x"] + 0.9 * pad["width"], pad["y"] + 0.3 * pad["height"])
+    expect(slider).to_have_attribute("aria-valuetext", re.compile("^Your line: slope"))
+    assert int(asked.get_attribute("data-at") or -1) > dragged + 1, "steeper"
+
+
+def test_what_was_said_is_there_after_other_pages_and_a_reload(page: Page, server: str) -> None:
+    visit_drawn(page, f"{server}/hierarchy?lesson=why-one-evaluation&step=2")
+    page.get_by_role("slider", name="Your slope").press("PageUp")
+    page.get_by_role("button", name="Lock my prediction").click()
+    told = page.get_by_text("You said").inner_text()
+    page.get_by_role("link", name="Coin").click()
+    page.get_by_role("button", name="Go on with it").click()
+    expect(page.get_by_text(told)).to_be_visible()
+    page.reload()
+    expect(page.get_by_text(told)).to_be_visible()
+    assert query(page)["said"][0].startswith("2~")
 
 
 @pytest.mark.parametrize("width", [390, 1440])

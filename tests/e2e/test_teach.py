@@ -60,6 +60,7 @@ def test_a_lesson_is_built_and_done(page: Page, browser: Browser, server: str) -
     expect(student.get_by_text("step 1 of 2")).to_be_visible()
     expect(student.get_by_test_id("stSidebarNav")).to_have_count(0)
     expect(student.get_by_label("Seed")).to_have_count(0)
+    student.get_by_role("slider", name="Your").press("PageUp")
     student.get_by_role("button", name="Lock my prediction").click()
     expect(student.get_by_text("You said")).to_be_visible()
     student.get_by_role("button", name="Next").click()

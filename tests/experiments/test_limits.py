@@ -99,6 +99,8 @@ def test_all_presets_are_as_they_are_everywhere(page: str) -> None:
 def test_what_is_stored_is_shown_as_it_is() -> None:
     assert SEPARATING.paths > limits.MOST["paths"]
     assert limits.capped(SEPARATING) == (SEPARATING, [])
+    priced = CrossoverParams(sde=SEPARATING.sde, levels=SEPARATING.levels, paths=SEPARATING.paths)
+    assert limits.capped(priced) == (priced, []), "the same sweep"
 
 
 @pytest.mark.usefixtures("as_demo")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from mlem import theory
 from mlem.experiments import coin, convergence, crossover, faces, hierarchy, steps
 from mlem.experiments.coin import CoinParams
 from mlem.experiments.convergence import ConvergenceParams
@@ -16,7 +19,10 @@ from mlem.experiments.store import load
 from mlem.lessons.builtin import LESSONS
 from mlem.lessons.lesson import PAGES, to_text
 from mlem.lessons.questions import QUESTIONS, Truth, of_page
+from mlem.words import digits, level_name
 from tests.made_faces import made_measured
+
+BREAKEVEN = "crossover-breakeven"
 
 
 def answered(name: str, params: Any, result: Any) -> Truth:
@@ -86,6 +92,9 @@ def test_the_step_is_free_deep_above_the_kink_alone() -> None:
     assert isinstance(easy.value, float)
     assert 1.3 < easy.value < 1.6
     assert "does not" in deep.sentence
+    finest = max((p for p in result.points if p.gamma == 4.0), key=lambda p: p.steps)
+    best = 2.0 ** (4 * (len(finest.calls) - 1))
+    assert f"costs what {digits(finest.cost.value / best)} evaluations of {level_name(len(finest.calls))} do" in deep.sentence
     assert "but it does" in easy.sentence
 
 
@@ -97,6 +106,43 @@ def test_the_bill_moves_to_the_dear_networks_across_the_kink() -> None:
     cheap, dear = (answered("crossover-bill", CrossoverParams(gamma=gamma), result) for gamma in (1.0, 4.0))
     assert cheap.value == "the cheaper half of the networks"
     assert dear.value == "the dearer half of the networks"
+
+
+def test_break_even_is_read_off_the_sweep_and_lies_elsewhere_than_the_kink() -> None:
+    asked = next(step for step in LESSONS["work-precision"].steps if step.question == BREAKEVEN)
+    params, _ = CrossoverParams.nearest(asked.params)
+    part = load(params.swept())
+    assert part is not None
+    result = crossover.judge(params, part)
+    assert result.breakeven is not None
+    found = answered(BREAKEVEN, params, result)
+    assert (found.value, found.low, found.high) == (result.breakeven.value, result.breakeven.low, result.breakeven.high)
+    assert result.breakeven.high < theory.KINK
+    assert "cheaper already" in found.sentence
+    below, above = (rows[0] for rows in sides(result, params.epsilon))
+    assert below < 1 < above, "as on the page's map"
+    usual = crossover.judge(CrossoverParams(), load(CrossoverParams().swept()))
+    assert QUESTIONS[BREAKEVEN].truth(CrossoverParams(), usual) is None, "cheaper at every γ there"
+
+
+def sides(result: crossover.CrossoverResult, epsilon: float) -> tuple[list[float], list[float]]:
+    """The map's ratios about ``epsilon``, a quarter of γ or more below break-even, and above it."""
+    assert result.breakeven is not None
+    column = int(np.argmin(np.abs(np.log(result.epsilons) - np.log(epsilon))))
+    rows = [(p.gamma - result.breakeven.value, row[column]) for p, row in zip(result.points, result.map, strict=True)]
+    told = [(away, ratio) for away, ratio in rows if ratio is not None]
+    return [ratio for away, ratio in reversed(told) if away < -0.2], [ratio for away, ratio in told if away > 0.2]
+
+
+def test_where_slopes_are_alike_no_gap_is_promised() -> None:
+    params = ConvergenceParams()
+    part = load(params)
+    assert part is not None
+    counted = replace(params, unit="evaluations")
+    apart, alike = (answered("convergence-gain", p, convergence.judge(p, part)).sentence for p in (params, counted))
+    assert "the gap has no end" in apart
+    assert "nearly the same" in alike
+    assert "count here as much as the dear ones" in alike
 
 
 def test_real_networks_are_asked_with_where_they_lose() -> None:

@@ -27,7 +27,8 @@ export default function ({ data, parentElement }) {
   };
 }
 
-function figureOf(root, narrow) {
+// The figure of ``root.content`` in the colours of its theme.
+export function figureOf(root, narrow) {
   const { arrays, colours, height } = root.content, theme = isDark(root) ? 1 : 0;
   const text = new TextDecoder().decode(arrays.figure).replace(/var\(--[^)]*\)/g, (name) => colours[name][theme]);
   const { data, layout } = JSON.parse(text);
