@@ -196,19 +196,25 @@ def _half_step(gamma: str) -> Callable[[StepsParams, StepsResult], Truth | None]
         if gamma not in result.slopes:
             return None
         slope = result.slopes[gamma]
-        finest = max((p for p in result.points if p.gamma == float(gamma)), key=lambda p: p.steps)
-        best = len(finest.calls)
-        path = digits(finest.cost.value / 2 ** (finest.gamma * (best - 1)))
+        points = [p for p in result.points if p.gamma == float(gamma)]
+        coarsest, finest = (pick(points, key=lambda p: p.steps) for pick in (min, max))
+        prices = 2.0 ** (float(gamma) * np.arange(len(finest.calls)))
         grown = Estimate(*(2**s for s in (slope.value, slope.low, slope.high)))
-        why = (
-            "EM’s bill doubles. ML-EM’s does not: a call is as rare per unit of time as before, since p_k shrinks with "
-            f"the step. At the smallest step a **whole path** costs what {path} evaluations of {level_name(best)} do, the best "
-            "network that it calls."
-            if grown.high < 1.2
-            else "EM’s bill doubles. ML-EM’s grows less, but it does: the small networks make the bill, and they are called at "
-            "nearly every step."
-        )
-        return _found(grown, f"{why} The exponent in 1/h is {estimate(slope)}.")
+        if grown.high < 1.2:
+            why = (
+                "ML-EM’s does not: a call is as rare per unit of time as before, since p_k shrinks with the step. At the "
+                f"smallest step a **whole path** costs what {digits(finest.cost.value / prices[-1])} evaluations of "
+                f"{level_name(len(prices))} do, the best network that it calls."
+            )
+        else:
+            shares = prices * finest.calls / finest.cost.value
+            most = int(shares.argmax())
+            why = (
+                f"ML-EM’s grows less, but it does: {level_name(most + 1)} makes {digits(100 * shares[most])} % of it at the "
+                f"smallest step, and is called {digits(finest.calls[most])} times a path there, {digits(coarsest.calls[most])} "
+                "times at the largest."
+            )
+        return _found(grown, f"EM’s bill doubles. {why} The exponent in 1/h is {estimate(slope)}.")
 
     return truth
 

@@ -141,7 +141,7 @@ def speedup_map(result: CrossoverResult, gamma: float) -> Figure:
             **_ticks(0.005, 0.01, 0.02, 0.05, 0.1),
         },
         shapes=[_kink(), _looked_at(gamma)],
-        annotations=[heading("Speed-up at equal error; white: break-even, ◇ at your ε")],
+        annotations=[heading("Speed-up; white: break-even, ◇ at your ε")],
     )
 
 

@@ -112,7 +112,8 @@ def crossover_lesson(params: CrossoverParams, result: CrossoverResult) -> str:
         if point.gamma < 2
         else "Above γ = 2 the best network makes the bill: its price is that of a few evaluations, whatever the step."
     )
-    return f"{said} {regime}{breakeven(result)} The kink at γ = 2 is not break-even: that is the white line, which constants decide."
+    kink = "The kink at γ = 2 is not break-even: that is the white line, which constants decide."
+    return f"{said} {regime}{breakeven(result)} {kink}"
 
 
 def breakeven(result: CrossoverResult) -> str:

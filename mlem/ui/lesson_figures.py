@@ -24,6 +24,7 @@ LINE_HEIGHT, SLOPE_HEIGHT = 120, 460  # CSS pixels
 _HANDY = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)  # numbers within a decade that a mark stops at
 _STEPS = 60  # about, that a mark has on a line that is not logarithmic
 _MARGIN = {"l": 68, "r": 20, "t": 52, "b": 56}
+_SHORT = 0.7  # decades, within which powers of ten and their simple multiples are too few
 _METHODS = {"EM": "em", "ML-EM": "mlem"}
 _CROSS = {"symbol": "x-thin", "size": 16, "line": {"width": 3, "color": ink("theory")}}
 _END = {"symbol": "circle", "size": [0, 16], "opacity": 1, "color": ink("theory")}
@@ -146,7 +147,13 @@ def drawn_slope(question: Question, points: Points, said: Said) -> Figure:
     words = ink(f"{colour}_text" if name in _METHODS else "ink")
     return figure.update_layout(
         annotations=[
-            _name(ends, line(measured.value), f"measured {estimate(measured)}", not above, words),
+            _name(
+                ends,
+                [line(measured.value)[0], max(line(measured.value)[1], asked[-1][1])],
+                f"measured {estimate(measured)}",
+                not above,
+                words,
+            ),
             _name(ends, yours, f"you {digits(said.prediction)}", above, ink("theory_text")),
         ]
     )
@@ -196,19 +203,22 @@ def _slope_axes(question: Question, points: Points) -> Figure:
         _add_points(figure, name, known, "circle", joined=len(known) > 2)
     bottom = math.log10(min([y0, *(y for known in points.known.values() for _, y in known)]))
     top = math.log10(y0) + decades * question.high
+    room = 0.08 * (top - bottom)
     return figure.update_layout(
         margin=_MARGIN,
         showlegend=True,
         xaxis={
             "type": "log",
             "title": {"text": points.x},
-            "range": [math.log10(x0) - 0.1, math.log10(x1) + 0.1],
-            **log_ticks(1.0 if decades < 2 else decades, places=8),  # at 2 and 5 too, which have room
+            "range": [math.log10(x0) - 0.06 * decades, math.log10(x1) + 0.06 * decades],
+            **(
+                log_ticks(1.0 if decades < 2 else decades, places=8) if decades > _SHORT else {}
+            ),  # at 2 and 5 too, which have room
         },
         yaxis={
             "type": "log",
             "title": {"text": points.y},
-            "range": [bottom - 0.3, top + 0.3],
+            "range": [bottom - room, top + room],
             **log_ticks(top - bottom, places=9),
         },
     )

@@ -48,8 +48,34 @@ def predict(page: Page, kind: str) -> None:
     page.keyboard.press("Enter")
 
 
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("name", list(LESSONS))
+def test_a_lesson_by_keyboard_alone(page: Page, server: str, name: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    page.emulate_media(reduced_motion="reduce")
+    page.set_default_timeout(_COMPUTING)
+    visit(page, f"{server}/lessons")
+    tab_to(page, f"Start “{LESSONS[name].title}”")
+    page.keyboard.press("Enter")
+    for number, step in enumerate(LESSONS[name].steps, start=1):
+        expect(page.get_by_text(f"step {number} of {len(LESSONS[name].steps)}")).to_be_visible(timeout=_COMPUTING)
+        settle(page)
+        assert query(page)["step"] == [str(number)]
+        assert isinstance(step.question, str)
+        predict(page, QUESTIONS[step.question].question.kind)
+        expect(page.get_by_text("You said").first).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        last = number == len(LESSONS[name].steps)
+        settle(page)
+        tab_to(page, "Finish" if last else "Next")
+        page.keyboard.press("Enter")
+    expect(page.get_by_text("What you said, and what was measured")).to_be_visible()
+    expect(page.get_by_text(re.compile("You said (“|[0-9])"))).to_have_count(len(LESSONS[name].steps))
+
+
 def test_a_line_is_dragged_on_the_chart(page: Page, server: str) -> None:
     """It follows the pointer without a word to the server, which is told once when it is let go; a tap does as well."""
+    page.set_default_timeout(_COMPUTING)
     sent: list[object] = []
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
     visit_drawn(page, f"{server}/hierarchy?lesson=why-one-evaluation&step=2")
@@ -79,6 +105,7 @@ def test_a_line_is_dragged_on_the_chart(page: Page, server: str) -> None:
 
 
 def test_what_was_said_is_there_after_other_pages_and_a_reload(page: Page, server: str) -> None:
+    page.set_default_timeout(_COMPUTING)
     visit_drawn(page, f"{server}/hierarchy?lesson=why-one-evaluation&step=2")
     page.get_by_role("slider", name="Your slope").press("PageUp")
     page.get_by_role("button", name="Lock my prediction").click()
@@ -89,28 +116,3 @@ def test_what_was_said_is_there_after_other_pages_and_a_reload(page: Page, serve
     page.reload()
     expect(page.get_by_text(told)).to_be_visible()
     assert query(page)["said"][0].startswith("2~")
-
-
-@pytest.mark.parametrize("width", [390, 1440])
-@pytest.mark.parametrize("name", list(LESSONS))
-def test_a_lesson_by_keyboard_alone(page: Page, server: str, name: str, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 844})
-    page.emulate_media(reduced_motion="reduce")
-    page.set_default_timeout(_COMPUTING)
-    visit(page, f"{server}/lessons")
-    tab_to(page, f"Start “{LESSONS[name].title}”")
-    page.keyboard.press("Enter")
-    for number, step in enumerate(LESSONS[name].steps, start=1):
-        expect(page.get_by_text(f"step {number} of {len(LESSONS[name].steps)}")).to_be_visible(timeout=_COMPUTING)
-        settle(page)
-        assert query(page)["step"] == [str(number)]
-        assert isinstance(step.question, str)
-        predict(page, QUESTIONS[step.question].question.kind)
-        expect(page.get_by_text("You said").first).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        last = number == len(LESSONS[name].steps)
-        settle(page)
-        tab_to(page, "Finish" if last else "Next")
-        page.keyboard.press("Enter")
-    expect(page.get_by_text("What you said, and what was measured")).to_be_visible()
-    expect(page.get_by_text(re.compile("You said (“|[0-9])"))).to_have_count(len(LESSONS[name].steps))
