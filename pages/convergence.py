@@ -83,8 +83,8 @@ def draw(parts: Sequence[Part], done: bool) -> None:
 picture, controls = page.sides(NAME)
 with controls:
     synthetic = params.kind == "synthetic"  # others have an equation and a γ of their own
-    page.main_controls(params, ("firing",), NAME)  # γ, the price and the error are on the chart itself
-    for name in ("sde" if synthetic else "gamma", "error", "levels"):
+    # None is a main one: γ, the price and the error are on the chart itself.
+    for name in ("firing", "sde" if synthetic else "gamma", "error", "levels"):
         control(params, name, NAME)
     page.more_controls(params, ("kind", *(["residual"] if synthetic else []), "paths", "seed"), NAME)
 with picture:

@@ -27,6 +27,7 @@ _MARGIN = {"l": 68, "r": 20, "t": 52, "b": 56}
 _SHORT = 0.7  # decades, within which powers of ten and their simple multiples are too few
 _METHODS = {"EM": "em", "ML-EM": "mlem"}
 _CROSS = {"symbol": "x-thin", "size": 16, "line": {"width": 3, "color": ink("theory")}}
+_LINE = {"color": ink("muted"), "width": 2}  # of numbers
 _END = {"symbol": "circle", "size": [0, 16], "opacity": 1, "color": ink("theory")}
 
 
@@ -185,6 +186,7 @@ def _number_axis(question: Question, also: Sequence[float]) -> Figure:
     return Figure().update_layout(
         margin={"l": 24, "r": 24, "t": 6, "b": 46},
         showlegend=False,
+        shapes=[{"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0, "y1": 0, "layer": "below", "line": _LINE}],
         xaxis={
             "type": "log" if logs else "linear",
             "range": [span[0] - pad, span[1] + pad],
