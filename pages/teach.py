@@ -13,23 +13,36 @@ from mlem.ui.teaching import Way
 through_app()
 
 TITLE, STEPS, EDITING, SHOWN = "teach.title", "teach.steps", "teach.editing", "teach.shown"
+BASE, CLASS, PROJECTOR = "teach.base", "teach.class", "teach.projector"
 UNTITLED = "A lesson"
 state = st.session_state
+here = (st.context.url or "").split("?")[0].removesuffix("/teach")
 
 
 def read() -> str:
     """What the session has is a lesson in the making, unless the link has another one. Returns a notice, or ""."""
     state.setdefault(STEPS, ())
-    state[TITLE] = state.get(TITLE, UNTITLED)  # kept while other pages are shown
-    text = st.query_params.get("draft", "")
-    if not text or text == state.get(SHOWN):
+    for key, usual in ((TITLE, UNTITLED), (BASE, here), (CLASS, True), (PROJECTOR, False)):
+        state[key] = state.get(key, usual)  # kept while other pages are shown
+    text, way = st.query_params.get("draft", ""), st.query_params.get("way", "class")
+    if not text or (text, way) == state.get(SHOWN):
         return ""
     try:
         begin(LESSONS[text] if text in LESSONS else from_text(text.removeprefix("~")))
+        state[CLASS], state[PROJECTOR] = ("class" in way.split(","), "projector" in way.split(","))
     except ValueError as error:
         del st.query_params["draft"]
         return f"The lesson in this link could not be read: {error}. Begin a new one, or ask for the link again."
     return ""
+
+
+def write(text: str) -> None:
+    """The link has the lesson, and how it is handed out."""
+    way = ",".join(name for name, on in (("class", state[CLASS]), ("projector", state[PROJECTOR])) if on)
+    state[SHOWN] = (text, way)
+    for key, value in (("draft", text), ("way", way)):
+        if st.query_params.get(key) != value:
+            st.query_params[key] = value
 
 
 def begin(lesson: Lesson) -> None:
@@ -124,16 +137,13 @@ else:
     lesson = Lesson((state[TITLE].strip() or UNTITLED)[:MAX_WORDS], steps)
     text = teaching.written(lesson)
     if len(text) <= MAX_LINK:
-        state[SHOWN] = text
-        if st.query_params.get("draft") != text:
-            st.query_params["draft"] = text
+        write(text)
     elif "draft" in st.query_params:
         del st.query_params["draft"]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        here = (st.context.url or "").split("?")[0].removesuffix("/teach")
-        base = st.text_input("Address of the app for the class", value=here, key="teach.base", width=360)
-        classmode = st.checkbox("Class mode: no navigation, answers after predictions", value=True, key="teach.class")
-        projector = st.checkbox("Projector: large and stark", key="teach.projector")
+        base = st.text_input("Address of the app for the class", key=BASE, width=360)
+        classmode = st.checkbox("Class mode: no navigation, answers after predictions", key=CLASS)
+        projector = st.checkbox("Projector: large and stark", key=PROJECTOR)
     way = Way(base.strip() or here, Modes(classroom=classmode, projector=projector))
     if way.is_local():
         st.info(teaching.LOCAL, icon=":material/wifi_off:")

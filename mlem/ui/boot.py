@@ -24,7 +24,7 @@ from mlem.ui.compression import compress_for_all
 ICON = Path(__file__).with_name("icon.svg")  # a file of ours: Streamlit fetches named icons from elsewhere
 
 _APP = Path(__file__).parents[2] / "app.py"
-_BOOTED = "app.booted"  # of a session
+_BOOTED = "app.booted"  # in a session, while app.py runs a page
 
 
 def boot() -> None:
@@ -34,9 +34,9 @@ def boot() -> None:
 
 
 def through_app() -> None:
-    """Called first by every page. Until a session has run app.py, Streamlit takes pages/ for an app of its older kind, and a
+    """Called first by every page. Until a server has run app.py, Streamlit takes pages/ for an app of its older kind, and a
     link to a page runs that page alone: then app.py is run from here, and runs the page."""
-    if _BOOTED not in st.session_state:
+    if not st.session_state.pop(_BOOTED, False):
         runpy.run_path(str(_APP))
         st.stop()
 

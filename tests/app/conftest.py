@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from mlem.experiments.params import Params
+from mlem.experiments.race import RaceParams
 from mlem.jobs import Pool
-from mlem.ui import live
+from mlem.ui import live, page
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,6 +40,22 @@ def pool(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Pool:
     by_hand = Pool(0, clock=clock)
     monkeypatch.setattr(live, "pool", lambda: by_hand)
     return by_hand
+
+
+@pytest.fixture
+def quick(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages show all that they have, and compute next to nothing for it."""
+
+    @cache
+    def small(name: str, params: Params, run: Callable[[Params, None], object]) -> object:
+        few = {"paths": 16, "draws": 10, "epsilon": 0.2, "levels": 4, "dim": None}
+        values = {name: getattr(params, name) for name in params.specs()}
+        values |= {name: least for name, least in few.items() if name in values}
+        if isinstance(params, RaceParams):
+            values = {"paths": 16}  # any other race takes seconds to plan
+        return run(type(params)(**type(params).mend(values)[0]), None)
+
+    monkeypatch.setattr(page, "_computed", small)
 
 
 @pytest.fixture

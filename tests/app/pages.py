@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from streamlit.testing.v1 import AppTest
 
+from mlem.experiments.params import Params
 from mlem.ui.chart import MAGIC
+from mlem.ui.presets import PRESETS
 from tests.ui.payloads import unpack
+
+KINDS: dict[str, type[Params]] = {name: type(next(iter(offered.values()))) for name, offered in PRESETS.items()}
+"""The parameters of every page that has some."""
 
 
 def alternatives(app: AppTest) -> dict[str, str]:

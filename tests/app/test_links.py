@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 import pytest
@@ -12,27 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from mlem.experiments.coin import CoinParams
-from mlem.experiments.convergence import ConvergenceParams
-from mlem.experiments.crossover import CrossoverParams
-from mlem.experiments.hierarchy import HierarchyParams
 from mlem.experiments.params import Params, to_key
-from mlem.experiments.race import RaceParams
-from mlem.experiments.steps import StepsParams
-from mlem.ui import live, page
-from mlem.ui.faces_view import FacesView
-from tests.app.conftest import ROOT, Visit, open_page
-from tests.app.pages import link
+from tests.app.conftest import Visit
+from tests.app.pages import KINDS, link
 
-KINDS: dict[str, type[Params]] = {
-    "race": RaceParams,
-    "hierarchy": HierarchyParams,
-    "coin": CoinParams,
-    "convergence": ConvergenceParams,
-    "crossover": CrossoverParams,
-    "steps": StepsParams,
-    "faces": FacesView,
-}
 ALONG = ("v", "class", "hide", "projector", "predict", "lesson", "step", "said", "embed", "embed_options")
 KEYS = sorted({to_key(name) for kind in KINDS.values() for name in kind.specs()} | set(ALONG))
 
@@ -106,22 +89,8 @@ def test_any_number_is_read(kind: type[Params], numbers: list[float]) -> None:
     read(kind, dict(zip(map(to_key, kind.specs()), map(repr, numbers), strict=False)))
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages show their controls and notices, and compute next to nothing."""
-
-    def small(name: str, params: Params, run: Callable[[Params, None], object]) -> object:
-        few = {"paths": 16, "draws": 10, "epsilon": 0.2, "levels": 4, "dim": None}
-        values = {name: getattr(params, name) for name in params.specs()}
-        values |= {name: least for name, least in few.items() if name in values}
-        return run(type(params)(**type(params).mend(values)[0]), None)
-
-    monkeypatch.setattr(page, "_computed", small)
-    monkeypatch.setattr(live, "pool", lambda: live.Pool(workers=0))
-
-
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("name", ["coin", "convergence", "crossover", "steps", "hierarchy"])
+@pytest.mark.parametrize("name", KINDS)
 def test_pages_open_on_hostile_links(visit: Visit, app: AppTest, name: str) -> None:
     chance = random.Random(name)
     visit(name, {})
@@ -146,62 +115,3 @@ def test_a_notice_is_no_way_to_put_pictures_or_links_on_a_page(visit: Visit) -> 
         assert "](" not in notice.value.replace("\\]", "")
         assert "http:" not in notice.value
         assert "<b>" not in notice.value
-
-
-# ── every control goes through the link
-
-
-def offered(widget: object) -> list[object]:
-    """The first and the last value of what the control offers."""
-    options = getattr(widget, "options", None)
-    if options:
-        return [options[0], options[-1]]
-    return [int(widget.min), int(widget.max)]  # type: ignore[attr-defined]
-
-
-CONTROLS = ("selectbox", "select_slider", "slider", "number_input")
-
-
-def controls(app: AppTest, name: str) -> dict[str, object]:
-    """Widgets of the page's parameters, by key."""
-    widgets = [widget for kind in CONTROLS for widget in getattr(app, kind)]
-    keys = {f"{name}.{field}" for field in KINDS[name].specs()}
-    return {widget.key: widget for widget in widgets if widget.key in keys}
-
-
-@pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("name", ["coin", "steps"])
-def test_every_control_goes_through_the_link(name: str, visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Moved to what it offers, then a fresh visitor with the link in the address bar: all controls stand the same."""
-    first = visit(name, {})
-    keys = sorted(controls(first, name))
-    assert keys
-    for key in keys:
-        if key not in controls(first, name):
-            continue  # another control took it away
-        values = offered(controls(first, name)[key])
-        for wanted in values:
-            if key not in controls(first, name):
-                continue  # another control took it away
-            widget = controls(first, name)[key]
-            options = getattr(widget, "options", None)
-            if options and wanted not in options:
-                continue
-            widget.set_value(_value(widget, wanted)).run()  # type: ignore[attr-defined]
-            assert not first.exception
-            visitor = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-            other = open_page(visitor, monkeypatch, name, link(first))
-            assert not other.exception
-            assert link(other) == link(first)
-            assert {k: w.value for k, w in controls(other, name).items()} == {  # type: ignore[attr-defined]
-                k: w.value  # type: ignore[attr-defined]
-                for k, w in controls(first, name).items()
-            }
-
-
-def _value(widget: object, option: object) -> object:
-    """Widgets of options show titles; they are set by values."""
-    kind = type(widget).__name__
-    if kind == "SelectSlider":
-        return float(str(option)) if "." in str(option) else int(str(option))
-    return option
