@@ -3,20 +3,44 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Callable
 
 import pytest
 import torch
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=20, database=None)
 settings.load_profile("fixed")
+os.environ["OMP_NUM_THREADS"] = "1"  # of processes that tests start
 torch.set_num_threads(1)
 gc.freeze()
 
 DEVICES = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 
 ZScore = Callable[[torch.Tensor, float], float]
+
+
+_BROWSER = "tests/e2e/"
+
+
+class BesideTheBrowser(LoadScopeScheduling):
+    """Files whole to each worker, and all tests with a browser to one: it waits much, and leaves the others their cores."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _BROWSER if nodeid.startswith(_BROWSER) else nodeid.split("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """For ``pytest -n``, in the order of collection."""
+    config.option.loadscopereorder = False
+    return BesideTheBrowser(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_BROWSER))
 
 
 @pytest.fixture(params=DEVICES)

@@ -15,7 +15,7 @@ from mlem.ui.serving import HOST
 from mlem.ui.serving import serving as started
 
 ROOT = Path(__file__).parents[2]
-WAIT = 30_000  # ms, at most
+WAIT = 90_000  # ms, at most: other tests keep the other core busy
 
 expect.set_options(timeout=WAIT)
 
