@@ -11,6 +11,7 @@ from playwright.sync_api import Page
 from tests.e2e.steps import PAGES, visit_drawn
 
 GRAVE = ("serious", "critical")
+PICTURES = ".stage canvas, .mlem-chart, .wp-figure"
 OPENABLE = '[data-testid="stMain"] [data-testid="stExpander"] details:not([open]) > summary'
 
 every_page = pytest.mark.parametrize("name", PAGES)
@@ -35,18 +36,39 @@ def unfold(page: Page) -> None:
         visit_drawn(page)
 
 
+def put_on(page: Page, theme: str) -> None:
+    """Changes the theme, and waits until the page has followed."""
+    page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
+    page.wait_for_function(
+        "(theme) => getComputedStyle(document.querySelector('[data-testid=stApp]')).colorScheme === theme", arg=theme
+    )
+    page.wait_for_timeout(300)  # pictures follow a little later
+    visit_drawn(page)
+
+
 @every_page
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_grave(page: Page, server: str, name: str, theme: str) -> None:
-    page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+def test_axe_finds_nothing_grave_and_pictures_have_words(page: Page, server: str, name: str) -> None:
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
     visit_drawn(page, f"{server}/{PAGES[name]}")
-    assert findings(page) == []
-    page.set_viewport_size({"width": 390, "height": 844})
-    page.wait_for_timeout(300)
-    assert findings(page) == []
-    page.set_viewport_size({"width": 1440, "height": 1000})
+    check_words(page)
+    for theme in ("light", "dark"):
+        put_on(page, theme)
+        assert findings(page) == [], theme
+        page.set_viewport_size({"width": 390, "height": 844})
+        page.wait_for_timeout(300)
+        assert findings(page) == [], f"{theme}, narrow"
+        page.set_viewport_size({"width": 1440, "height": 1000})
     unfold(page)
-    assert findings(page) == []
+    for theme in ("dark", "light"):
+        put_on(page, theme)
+        assert findings(page) == [], f"{theme}, unfolded"
+
+
+def check_words(page: Page) -> None:
+    """Whoever sees no picture is told what is on it; every chart says something of its own."""
+    words = [one.get_attribute("aria-label") or "" for one in page.locator(PICTURES).all()]
+    assert all(len(said) > 20 for said in words)
+    assert len(set(words)) == len(words)
 
 
 FOCUSED = """async () => {
@@ -88,15 +110,5 @@ def test_tab_goes_through_the_whole_page(page: Page, server: str, name: str) -> 
     else:
         pytest.fail("no end of the page after 200 stops")
     assert silent == []
-    for picture in page.locator(".stage canvas, .mlem-chart, .wp-figure").all():
+    for picture in page.locator(PICTURES).all():
         assert picture.evaluate("(one) => seen.includes(one)"), f"{picture.get_attribute('aria-label')} cannot be reached"
-
-
-@every_page
-def test_pictures_have_words_and_numbers(page: Page, server: str, name: str) -> None:
-    """Whoever sees no picture is told what is on it; every chart says something of its own."""
-    visit_drawn(page, f"{server}/{PAGES[name]}")
-    pictures = page.locator(".stage canvas, .mlem-chart, .wp-figure")
-    words = [one.get_attribute("aria-label") or "" for one in pictures.all()]
-    assert all(len(said) > 20 for said in words)
-    assert len(set(words)) == len(words)
