@@ -104,7 +104,7 @@ def test_seconds_price_the_curves_anew_and_draw_nothing(drawn: list[str], visit:
     ("query", "notice"),
     [
         ({"steps": "100"}, "Steps takes a divisor of 768, got 100. It is now 96."),
-        ({"em-steps": "1e9"}, "Em_steps takes an integer"),
+        ({"em-steps": "1e9"}, "Em-steps takes an integer"),
         ({"budget": "nan"}, "Budget takes a number"),
         ({"ladder": "own"}, "No ladder but the shipped one is on offer here"),
         ({"ladder": "/etc/passwd"}, "Ladder takes one of shipped, own"),
