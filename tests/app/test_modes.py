@@ -14,7 +14,7 @@ from mlem.experiments.params import to_key
 from mlem.ui.modes import ZOOM
 from mlem.ui.presets import PRESETS
 from tests.app.conftest import Visit
-from tests.app.pages import KINDS, link
+from tests.app.pages import KINDS, link, predict
 
 ANSWERS = {
     "race": set[str](),  # its stage stays, without bills and verdict
@@ -65,14 +65,6 @@ def buttons(app: AppTest) -> set[str]:
     return {str(button.key) for button in app.button}
 
 
-def lock(app: AppTest, name: str) -> None:
-    """Predicts anything."""
-    if app.radio:
-        app.radio[0].set_value(app.radio[0].options[0]).run()
-    app.button(key=f"lesson.{name}.{name}.lock").click().run()
-    assert not app.exception
-
-
 @pytest.fixture
 def navigation(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Where every run of the app puts its navigation."""
@@ -94,7 +86,7 @@ def test_class_asks_first_and_leaves_out_what_leads_away(name: str, visit: Visit
     assert navigation[-1] == "hidden"
     assert controls(app, name) == plain - MORE[name] - BESIDE_ANSWERS.get(name, set())
     assert not ANSWERS[name] & set(headers(app))
-    lock(app, name)
+    predict(app, name, name)
     assert ANSWERS[name] <= set(headers(app))
     assert not {f"{name}.preset.{title}" for title in PRESETS[name]} & buttons(app)
     assert not [fold for fold in app.expander if "Take it with you" in fold.label]
@@ -140,7 +132,7 @@ def test_predict_keeps_the_answer_back_and_all_else_in_place(name: str, visit: V
     assert not ANSWERS[name] & set(headers(app))
     if name == "race":
         assert not headers(app)["race.stage"]["verdict"]
-    lock(app, name)
+    predict(app, name, name)
     assert set(headers(app)) == charts | {key for key in headers(app) if key.startswith("lesson.")}
     assert link(app)["said"].startswith(f"{name}~")
     app.button(key="lesson.again").click().run()

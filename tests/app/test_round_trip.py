@@ -22,7 +22,7 @@ from mlem.ui import workprecision
 from mlem.ui.presets import PRESETS
 from mlem.ui.workprecision import Chosen, WorkPrecision
 from tests.app.conftest import ROOT, Visit, open_page
-from tests.app.pages import KINDS, link
+from tests.app.pages import KINDS, link, predict
 
 LEFT_OUT = {
     r"lesson\..*\.guess": "a prediction is in the link once it is locked",
@@ -136,9 +136,7 @@ def test_every_place_in_a_lesson_is_in_the_link(lesson: str, visit: Visit, monke
     page = LESSONS[lesson].steps[0].page
     app = visit(page, {"lesson": lesson, "step": "1"})
     check(app, page, monkeypatch)
-    if app.radio:
-        app.radio[0].set_value(app.radio[0].options[0]).run()
-    app.button(key=f"lesson.{page}.1.lock").click().run()
+    predict(app, page, "1")
     assert "said" in link(app)
     check(app, page, monkeypatch)
     app.button(key="lesson.next").click().run()
