@@ -7,6 +7,7 @@ import os
 import runpy
 import socket
 import stat
+import sys
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
@@ -24,6 +25,7 @@ from mlem.ui.compression import compress_for_all
 ICON = Path(__file__).with_name("icon.svg")  # a file of ours: Streamlit fetches named icons from elsewhere
 
 _APP = Path(__file__).parents[2] / "app.py"
+_SWITCH = 0.001  # s: a computation gives way at each of its operations, and is to go on before a script has ended
 _BOOTED = "app.booted"  # in a session, while app.py runs a page
 
 
@@ -51,6 +53,7 @@ def _prepare() -> None:
         if (_APP.parent / "pages" / f"{name}.py").exists():
             import_module(f"mlem.experiments.{name}")
     import_module("plotly.graph_objects")
+    sys.setswitchinterval(_SWITCH)
     gc.collect()
     gc.freeze()
     _send_at_once()

@@ -1,6 +1,6 @@
 """Who goes first on a server that many share: a page's script, then what somebody waits for, then what somebody looks on.
 
-All of it runs in threads of one interpreter, which hands over five milliseconds at a time: scripts that run side by side all
+All of it runs in threads of one interpreter, which hands over a few milliseconds at a time: scripts that run side by side all
 end late, and while many can run, the thread that starts them and sends what they show has to queue with them. So scripts run
 one after the other, in the order in which they came. What takes long steps aside, and few such computations go on at once.
 """
@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_PATIENCE = 0.25  # s: a script that waits longer runs beside the one before it, which must be doing something unforeseen
+_PATIENCE = 1.0  # s: a script that waits longer runs beside the one before it, which must be doing something unforeseen
 _COMPUTATIONS = 1  # at once: two of them hinder each other more than they share
 
 _scripts, _computations = threading.Semaphore(), threading.Semaphore(_COMPUTATIONS)
