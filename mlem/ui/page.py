@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -203,4 +203,15 @@ def words(page: str, params: Params, result: object = None) -> None:
 
 def table(rows: Sequence[Row]) -> None:
     """Rows and columns, to be sorted and copied."""
-    st.dataframe(rows, hide_index=True, width="stretch")
+    formats = {name: _number_format([row.get(name) for row in rows]) for name in (rows[0] if rows else {})}
+    columns = {name: st.column_config.NumberColumn(format=format) for name, format in formats.items() if format}
+    st.dataframe(rows, hide_index=True, width="stretch", column_config=columns)
+
+
+def _number_format(column: Sequence[object]) -> Literal["localized", "%.4g"] | None:
+    """Thousands apart where no number is small, else four significant digits, of which Streamlit's own way would cut some off;
+    None for words and whole numbers."""
+    sizes = [abs(value) for value in column if isinstance(value, float) and value]
+    if not sizes:
+        return None
+    return "localized" if min(sizes) >= 1 else "%.4g"

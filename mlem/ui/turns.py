@@ -2,7 +2,7 @@
 
 All of it runs in threads of one interpreter, which hands over a few milliseconds at a time: scripts that run side by side all
 end late, and while many can run, the thread that starts them and sends what they show has to queue with them. So scripts run
-one after the other, in the order in which they came. What takes long steps aside, and few such computations go on at once.
+one after the other, in the order in which they came. What takes long steps aside.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from mlem.experiments import experiment
@@ -134,3 +135,18 @@ def test_words_have_the_numbers_of_the_page() -> None:
     app.session_state["coin.words"] = True
     app.run()
     assert "c_{k+1}/c_k = 16.0" in app.markdown[0].value
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ([2.5, 2100513.2255], "localized"),
+        ([0.0, -12.0], "localized"),
+        ([0.00012345, 1e6], "%.4g"),
+        ([1, 364], None),
+        (["EM", "ML-EM"], None),
+        ([None, 0.0], None),
+    ],
+)
+def test_numbers_of_a_column_are_written_alike(column: list[object], expected: str | None) -> None:
+    assert pages._number_format(column) == expected
