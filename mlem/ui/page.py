@@ -17,8 +17,9 @@ from mlem.experiments.result import Result, Row
 from mlem.ui import glossary, modes, share
 from mlem.ui.markdown import plain
 from mlem.ui.palette import DARK, LIGHT, text_on
+from mlem.ui.results import Results
 from mlem.ui.state import control, keep_params
-from mlem.ui.turns import Results, aside
+from mlem.ui.turns import aside
 
 _CSS = f"""
 .block-container {{ padding: 3.2rem 2.5rem 4rem; max-width: 88rem; }}
