@@ -222,7 +222,9 @@ class Classroom:
         seconds = await self._answered(tab.open(tab.page, query) if by_link else tab.come_back())
         self._note("back by link" if by_link else "back in the old session", seconds)
         if seconds is not None and settled and tab.page in MOVED and (tab.query, tab.figures) != (query, figures):
-            self._went_wrong("a session came back to something else")
+            others = sorted(key for key in figures | tab.figures if figures.get(key) != tab.figures.get(key))
+            what = f"by its link, {query!r}" if by_link else f"in the old session, {query!r}"
+            self._went_wrong(f"came back {what} to {tab.query!r}, with other figures: {', '.join(others) or 'none'}")
 
     async def _open(self, tab: Tab, page: str, query: str = "") -> None:
         self._note("page", await self._answered(tab.open(page, query)))

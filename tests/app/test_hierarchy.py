@@ -75,6 +75,19 @@ def test_spectral_levels_offer_nothing_that_they_ignore(visit: Visit) -> None:
     assert app.selectbox(key="hierarchy.sde").value == "lorenz", "it is remembered all the same"
 
 
+def test_a_control_that_is_back_is_sent_its_value(visit: Visit) -> None:
+    """The browser has forgotten it, and would show the first of its options, and send that with the next move."""
+    app = visit("hierarchy", {**SMALL, "sde": "lorenz"})
+    app.selectbox(key="hierarchy.kind").set_value("spectral").run()
+    app.select_slider(key="hierarchy.gamma").set_value(1.0).run()
+    app.selectbox(key="hierarchy.kind").set_value("synthetic").run()
+    back = app.selectbox(key="hierarchy.sde").proto
+    assert back.set_value
+    assert back.raw_value == "Lorenz with noise"
+    app.select_slider(key="hierarchy.gamma").set_value(2.0).run()
+    assert not app.selectbox(key="hierarchy.sde").proto.set_value, "nobody's move is overruled"
+
+
 @pytest.mark.parametrize(
     ("query", "notice", "field", "value"),
     [
