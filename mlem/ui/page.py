@@ -53,6 +53,7 @@ h2 {{ font-size: 1.5rem !important; }}
 /* What is about to be drawn anew stays readable until it is. */
 [data-stale="true"] {{ opacity: 1 !important; }}
 [data-testid="stSelectbox"] input {{ text-overflow: ellipsis; }}
+[data-testid="stTooltipIcon"] svg {{ width: 1rem !important; height: 1rem !important; }}  /* else of two sizes on a projector */
 @media (prefers-reduced-motion: reduce) {{
   *, ::before, ::after {{ animation: none !important; transition: none !important; }}
 }}
