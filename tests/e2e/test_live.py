@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.steps import visit
 
-PATH = "convergence?paths=1024&levels=9&seed=4242"
+PATH = "convergence?paths=512&levels=9&seed=4242"
 
 
 def percent(page: Page) -> int:
