@@ -19,7 +19,7 @@ from mlem.ui.modes import modes
 P = TypeVar("P", bound=Params)
 
 _NONE = object()  # of what the session has no value, which may be None
-_DRAWN, _DRAWN_BEFORE = "controls.drawn", "controls.drawn-before"  # keys of controls, in this run and in the last one
+_DRAWN = "controls.drawn"  # two sets of keys of controls: of the last run, and of this one
 _PAGE = "links.page"  # the page that is shown
 _FIRST_LINKS = "links.first"
 """The first link of every page after another one, and the page. In the browser's history Streamlit puts it under the old page's
@@ -28,8 +28,7 @@ address too, before the new one's: whoever goes back gets there, and is to find 
 
 def read_params(kind: type[P], page: str) -> tuple[P, list[str]]:
     """The parameters to show now, with notices for what had to be mended. Call before the page's controls are made."""
-    st.session_state[_DRAWN_BEFORE] = st.session_state.get(_DRAWN, frozenset())
-    st.session_state[_DRAWN] = frozenset()
+    st.session_state[_DRAWN] = _drawn()[1], set[str]()
     remembered: P | None = st.session_state.get(f"{page}.params")
     link = _link()
     if st.session_state.get(_FIRST_LINKS, {}).get(frozenset(link.items()), page) != page:
@@ -82,10 +81,10 @@ def control(params: Params, name: str, page: str) -> None:
     if modes().hides(name):
         return
     value, key = getattr(params, name), control_key(page, name)
-    drawn: frozenset[str] = st.session_state.get(_DRAWN, frozenset())
-    if key not in drawn | st.session_state.get(_DRAWN_BEFORE, frozenset()):
+    before, now = _drawn()
+    if key not in before | now:
         st.session_state[key] = value  # one that is new, or back, shows what is set in this run, or its first option
-    st.session_state[_DRAWN] = drawn | {key}
+    now.add(key)
     spec = limits.limited(name, params.specs()[name])
     if spec.kind == "choice":
         st.selectbox(spec.label, spec.choices, format_func=spec.title, key=key, help=spec.help)
@@ -98,6 +97,11 @@ def control(params: Params, name: str, page: str) -> None:
         whole = spec.kind == "integer"
         low, high = (int(spec.low), int(spec.high)) if whole else (float(spec.low), float(spec.high))
         st.number_input(spec.label, low, high, step=1 if whole else 0.1, key=key, help=spec.help, placeholder=_empty(spec))
+
+
+def _drawn() -> tuple[set[str], set[str]]:
+    both: tuple[set[str], set[str]] = st.session_state.setdefault(_DRAWN, (set(), set()))
+    return both
 
 
 def _link() -> dict[str, str]:
