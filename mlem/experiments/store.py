@@ -7,7 +7,7 @@ them can be made again: envelopes, bands and exponents, in any unit and for any 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache, partial
 from itertools import pairwise
@@ -57,7 +57,7 @@ def _load(file: Path, params: str) -> Part | None:
     return replace(parts[0], runs=tuple(run for part in parts for run in part.runs))
 
 
-def steps(params: ConvergenceParams, start: int = 0) -> Iterator[Step[Part]]:
+def steps(params: ConvergenceParams, start: int = 0) -> Generator[Step[Part], None, None]:
     """The sweep of ``params`` as a job: a part for each piece, from number ``start`` on."""
     sweep = yield from sliced(partial(_made, params), end=0.0)  # how much there is to measure, nobody knows beforehand
     work = np.cumsum([sweep.preparation, *(sweep.work(piece) for piece in sweep.pieces)])

@@ -16,7 +16,8 @@ import streamlit as st
 from mlem import demo
 from mlem.experiments import limits
 from mlem.experiments.convergence import ConvergenceParams
-from mlem.experiments.store import load, steps, swept
+from mlem.experiments.store import load, swept
+from mlem.experiments.sweeper import SWEEPER
 from mlem.jobs import Factory, Pool, Snapshot
 from mlem.sweeps import Part
 from mlem.ui.state import kept_params
@@ -45,7 +46,8 @@ def sweep(params: ConvergenceParams, draw: Draw[Part], *, page: str) -> None:
     if stored is not None:
         draw([stored], True)
     else:
-        live(swept(params), partial(steps, swept(params)), draw, page=page)
+        SWEEPER.start()
+        live(swept(params), partial(SWEEPER.steps, swept(params)), draw, page=page)
 
 
 def live(key: Hashable, factory: Factory[T], draw: Draw[T], *, page: str) -> None:

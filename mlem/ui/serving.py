@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -38,15 +38,15 @@ class Server:
         return f"ws://{HOST}:{self.port}"
 
     def memory(self) -> float | None:
-        """Resident memory in 10^9 bytes; None where it cannot be told."""
-        status = self._read("status")
-        lines = [line for line in status.splitlines() if line.startswith("VmRSS:")]
-        return 1024e-9 * int(lines[0].split()[1]) if lines else None
+        """Resident memory in 10^9 bytes, that of processes that it started too, so that what they share counts twice; None
+        where it cannot be told."""
+        lines = [line for status in self._read("status") for line in status.splitlines() if line.startswith("VmRSS:")]
+        return sum(1024e-9 * int(line.split()[1]) for line in lines) if lines else None
 
     def seconds(self) -> float | None:
-        """Processor time taken so far; None where it cannot be told."""
-        stat = self._read("stat").rpartition(")")[2].split()
-        return sum(map(int, stat[11:13])) / os.sysconf("SC_CLK_TCK") if stat else None
+        """Processor time taken so far, likewise; None where it cannot be told."""
+        stats = [stat.rpartition(")")[2].split()[11:13] for stat in self._read("stat")]
+        return sum(int(ticks) for stat in stats for ticks in stat) / os.sysconf("SC_CLK_TCK") if stats else None
 
     def tracebacks(self) -> Counter[str]:
         """The errors in what it wrote: the last line of each traceback, and how often it is there."""
@@ -61,14 +61,15 @@ class Server:
                     inside = False
         return found
 
-    def _read(self, name: str) -> str:
-        """A file of Linux about the process; empty where there is none."""
+    def _read(self, name: str) -> list[str]:
+        """Files of Linux about the process and its children; none where there are none."""
         if self.process is None:
-            return ""
-        try:
-            return Path(f"/proc/{self.process.pid}/{name}").read_text()
-        except OSError:
-            return ""
+            return []
+        own = Path(f"/proc/{self.process.pid}")
+        with suppress(OSError):
+            children = {child for thread in own.glob("task/*/children") for child in thread.read_text().split()}
+            return [(Path("/proc") / process / name).read_text() for process in (own.name, *children)]
+        return []
 
 
 @contextmanager

@@ -1,0 +1,147 @@
+"""Sweeps in a process of their own give the same numbers, and survive it."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from dataclasses import asdict, fields, replace
+from functools import cache
+from itertools import islice
+from tempfile import TemporaryFile
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mlem.experiments import store, sweeper
+from mlem.experiments.convergence import ConvergenceParams
+from mlem.experiments.sweeper import Sweeper, serve
+from mlem.jobs import Step
+from mlem.planning import ErrorModel
+from mlem.sweeps import Part, Run
+
+SMALL = ConvergenceParams(levels=4, paths=32)
+
+
+@pytest.fixture
+def own() -> Iterator[Sweeper]:
+    """A process of the test's own, which ends with it."""
+    one = Sweeper()
+    yield one
+    kill(one)
+
+
+def kill(one: Sweeper) -> None:
+    if (process := one._process) is not None:
+        process.kill()
+        process.communicate()
+
+
+@cache
+def here() -> tuple[Part, ...]:
+    """The parts as this process computes them."""
+    return tuple(parts(store.steps(SMALL)))
+
+
+def parts(steps: Iterator[Step[Part]]) -> Iterator[Part]:
+    return (part for _, part in steps if part is not None)
+
+
+def same(one: object, other: object) -> bool:
+    """But for the seconds of runs."""
+    if isinstance(one, Part | Run | ErrorModel):
+        names = [field.name for field in fields(one) if field.name != "seconds"]
+        return type(one) is type(other) and all(same(getattr(one, name), getattr(other, name)) for name in names)
+    if isinstance(one, np.ndarray):
+        return isinstance(other, np.ndarray) and one.dtype == other.dtype and np.array_equal(one, other)
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def test_the_numbers_are_the_same(own: Sweeper) -> None:
+    assert same(tuple(islice(parts(own.steps(SMALL)), 3)), here()[:3])
+    assert not same(here()[:1], here()[1:2])
+
+
+def test_it_begins_where_it_is_told_and_ends(own: Sweeper) -> None:
+    steps = list(own.steps(SMALL, len(here()) - 2))
+    assert same(tuple(parts(iter(steps))), here()[-2:])
+    assert steps[-1][0] == 1.0
+
+
+def test_a_sweep_goes_on_though_the_process_is_killed(own: Sweeper) -> None:
+    seen = list[Part]()
+    for part in islice(parts(own.steps(SMALL)), 3):
+        seen.append(part)
+        kill(own)
+    assert same(tuple(seen), here()[:3])
+
+
+def test_where_each_process_ends_the_sweep_fails(own: Sweeper, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeper, "__spec__", SimpleNamespace(name="mlem.errors"))  # which ends at once
+    with pytest.raises(RuntimeError, match="has ended, twice; there may be too little memory"):
+        next(own.steps(SMALL))
+
+
+def test_two_sweeps_take_turns(own: Sweeper) -> None:
+    other = replace(SMALL, seed=1)
+    one, two = parts(own.steps(SMALL)), parts(own.steps(other))
+    for mine, yours in zip(islice(one, 2), islice(two, 2), strict=True):
+        assert same(mine.runs[0].piece, yours.runs[0].piece)
+        assert not same(mine.runs, yours.runs)
+
+
+def test_it_is_not_interrupted_with_the_server(own: Sweeper) -> None:
+    """Whoever ends the server from a terminal interrupts both: the process ends when its input does."""
+    steps = parts(own.steps(SMALL))
+    next(steps)
+    process = own._process
+    assert process is not None
+    process.send_signal(signal.SIGINT)
+    assert same(next(steps), here()[1])
+    assert process.poll() is None
+    process.communicate()  # closes its input
+    assert process.returncode == 0
+
+
+def test_what_a_sweep_raises_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(params: ConvergenceParams, start: int) -> Iterator[Step[Part]]:
+        yield 0.5, None
+        raise ValueError("no such thing")
+
+    monkeypatch.setattr(store, "steps", fails)
+    request = {"job": 0, "params": asdict(SMALL), "parts": 0}
+    assert answered(request, request) == [
+        {"done": 0.5, "part": None, "bytes": 0},
+        {"error": "ValueError: no such thing", "bytes": 0},
+    ]
+
+
+def test_a_job_that_is_forgotten_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = list[int]()
+
+    def watched(params: ConvergenceParams, start: int) -> Iterator[Step[Part]]:
+        try:
+            yield 0.25, None
+            yield 0.5, None
+        finally:
+            closed.append(start)
+
+    monkeypatch.setattr(store, "steps", watched)
+    ask = {"job": 0, "params": asdict(SMALL), "parts": 7}
+    told = answered(ask, ask, {"forget": 0}, {"forget": 5}, ask)
+    assert [answer["done"] for answer in told] == [0.25, 0.5, 0.25]
+    assert closed[0] == 7
+
+
+def answered(*requests: dict[str, object]) -> list[dict[str, object]]:
+    """What the process answers to ``requests``, in this one."""
+    with TemporaryFile() as asked, TemporaryFile() as answers:
+        for request in requests:
+            sweeper._write(asked, request)
+        asked.seek(0)
+        serve(asked, answers)
+        answers.seek(0)
+        return [json.loads(line) for line in answers]
