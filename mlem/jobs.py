@@ -15,6 +15,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, is_dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -28,6 +29,7 @@ Factory: TypeAlias = Callable[[int], Iterator[Step[T]]]
 
 PATIENCE = 4.5  # s: with the step in progress a job ends within 5 s of the last look at it
 SLICE = 0.02  # s: what a turn takes of work that is sliced
+_LONGEST_HOLD = 0.25  # s: after which jobs have one turn
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +92,7 @@ class Pool:
         self._jobs = OrderedDict[Hashable, _Job]()  # the one polled last is last
         self._queue = deque[_Job]()
         self._threads = list[threading.Thread]()
+        self._held = 0
         self._changed = threading.Condition()
 
     def poll(self, key: Hashable, factory: Factory[T]) -> Snapshot[T]:
@@ -109,6 +112,20 @@ class Pool:
         """What there is of the job, which is left as it is."""
         with self._changed:
             return self._snapshot(self._jobs[key]) if key in self._jobs else Snapshot()
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Meanwhile jobs stand still from their next step on, for what somebody waits for; if that takes long, they have a turn
+        now and then. Two threads of small steps hinder each other more than they share: the interpreter is handed over at each
+        operation."""
+        with self._changed:
+            self._held += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held -= 1
+                self._changed.notify_all()
 
     def step(self) -> bool:
         """One turn of the next job; False if there is none."""
@@ -198,6 +215,7 @@ class Pool:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._queue)
+                self._changed.wait_for(lambda: not self._held, _LONGEST_HOLD)
             self.step()
 
 

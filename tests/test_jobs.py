@@ -298,6 +298,40 @@ def test_two_workers_never_share_a_job() -> None:
     assert pool.peek("a").parts == tuple(range(200))
 
 
+def test_held_jobs_stand_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "_LONGEST_HOLD", LONG)
+    pool, ended = Pool(1), threading.Event()
+
+    def steps(start: int) -> Iterator[Step[str]]:
+        yield 0.5, "one"
+        ended.set()
+
+    with pool.hold(), pool.hold():
+        pool.poll("a", steps)
+        assert not ended.wait(0.05)
+    assert ended.wait(LONG / 2)
+
+
+def test_a_long_hold_lets_jobs_have_a_turn_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "_LONGEST_HOLD", 0.01)
+    pool, ended = Pool(1), threading.Event()
+
+    def steps(start: int) -> Iterator[Step[str]]:
+        yield 0.5, "one"
+        ended.set()
+
+    with pool.hold():
+        pool.poll("a", steps)
+        assert ended.wait(LONG)
+
+
+def test_a_hold_ends_with_an_error() -> None:
+    pool = Pool(0)
+    with pytest.raises(KeyError), pool.hold():
+        raise KeyError
+    assert pool._held == 0
+
+
 def test_jobs_need_nothing_but_python() -> None:
     source = Path(jobs.__file__).read_text(encoding="utf-8")
     modules = {node.module for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)}

@@ -1,8 +1,8 @@
 """Sweeps in a process beside the server's. An interpreter works at one thing at a time, so that whoever moves a control would
 wait for the sweeps of all others.
 
-The process is asked by lines of JSON: for the next step of a job, or to forget a job. For a step it answers with such a line,
-and with the arrays of the part that the step finished, if any. It ends when its input does, which is when the server ends.
+The process is asked by lines of JSON: for the next step of a job, or to forget a job. For a step it answers with such a line, and
+with the arrays of the part that the step finished, if any. It ends when its input does, which is when the server ends.
 """
 
 from __future__ import annotations
