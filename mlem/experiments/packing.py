@@ -19,7 +19,7 @@ def pack(value: Any, arrays: Arrays, squeeze: Callable[[np.ndarray], np.ndarray]
     """``value``, of dataclasses, mappings, tuples and numbers, as JSON knows it. Its arrays go to ``arrays``, as ``squeeze``
     makes them, each once, by names made of what is in them."""
     if isinstance(value, np.ndarray):
-        small = squeeze(value)
+        small = np.asarray(squeeze(value), order="C")  # safetensors takes the memory as it lies, strided or not
         name = hashlib.sha256(f"{small.dtype}{small.shape}".encode() + small.tobytes()).hexdigest()[:16]
         arrays[name] = small
         return {_ARRAY: name}

@@ -1,8 +1,8 @@
 """Sweeps in a process beside the server's. An interpreter works at one thing at a time, so that whoever moves a control would
 wait for the sweeps of all others.
 
-The process is asked by lines of JSON: for the next step of a job, or to forget a job. For a step it answers with such a line, and
-with the arrays of the part that the step finished, if any. It ends when its input does, which is when the server ends.
+The process is asked by lines of JSON: for the next step of a job, or to forget a job. For a step it answers with such a line,
+and with the arrays of the part that the step finished, if any. It ends when its input does, which is when the server ends.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from mlem.jobs import Step
 from mlem.sweeps import Part
 
 _ROOT = Path(__file__).parents[2]
+_FRUGAL = {"MALLOC_ARENA_MAX": "1"}  # else glibc keeps freed memory for each of the threads that do slices: twice as much
 _NICE = 5  # the server goes first where there are not enough processors for both
 
 _log = logging.getLogger(__name__)
@@ -95,7 +96,9 @@ class Sweeper:
             if self._process is not None:
                 self._process.communicate()
             command = [sys.executable, "-m", __spec__.name]
-            self._process = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            self._process = subprocess.Popen(
+                command, cwd=_ROOT, env=os.environ | _FRUGAL, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
         return self._process
 
 

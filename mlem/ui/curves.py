@@ -17,6 +17,7 @@ from mlem.experiments.store import swept
 from mlem.planning import ErrorModel
 from mlem.sweeps import Part
 from mlem.synthetic import GAMMA_HIGH, GAMMA_LOW
+from mlem.ui.turns import aside
 from mlem.ui.workprecision import GAMMA_STEP
 from mlem.words import digits, estimate, level_name, times
 
@@ -32,7 +33,8 @@ def joined(parts: Sequence[Part], error: str = "strong") -> Part | None:
 @st.cache_resource(max_entries=64, show_spinner=False)
 def judged(params: ConvergenceParams, count: int, _part: Part) -> ConvergenceResult:
     """The curves of the first ``count`` runs."""
-    return convergence.judge(params, _part)
+    with aside():
+        return convergence.judge(params, _part)
 
 
 def predicted(params: ConvergenceParams, model: ErrorModel) -> dict[str, Any]:
@@ -43,7 +45,8 @@ def predicted(params: ConvergenceParams, model: ErrorModel) -> dict[str, Any]:
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _predicted(sweep: ConvergenceParams, error: str, gammas: tuple[float, ...], _model: ErrorModel) -> dict[str, Any]:
-    predicted = convergence.predicted(replace(sweep, error=error), _model, gammas)
+    with aside():
+        predicted = convergence.predicted(replace(sweep, error=error), _model, gammas)
     return {"predicted": predicted, "predicted_for": gammas if predicted else ()}
 
 
@@ -54,7 +57,8 @@ def crossed(params: CrossoverParams, part: Part) -> CrossoverResult:
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _crossed(params: CrossoverParams, count: int, _part: Part) -> CrossoverResult:
-    return crossover.judge(params, _part)
+    with aside():
+        return crossover.judge(params, _part)
 
 
 def convergence_lesson(params: ConvergenceParams, result: ConvergenceResult) -> str:

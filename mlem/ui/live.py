@@ -76,9 +76,14 @@ def live(key: Hashable, factory: Factory[T], draw: Draw[T], *, page: str) -> Non
             if pace(seen) != every or kept_params(page) != settled:
                 st.rerun()  # the whole page, which settles how often a fragment runs, and what is drawn
             _progress(seen, going, partial(_switch, stopped, key if going else None), f"{page}.switch")
-            draw(seen.parts, seen.finished)
+            draw(seen.parts if seen.over or not going else seen.parts[: _worth_drawing(len(seen.parts))], seen.finished)
 
     shown()
+
+
+def _worth_drawing(parts: int) -> int:
+    """How many of them: the more there are, the less does one more change the picture, which takes as long to draw."""
+    return parts - parts % 2 ** max(0, parts.bit_length() - 4)
 
 
 def _has_to_wait(key: Hashable) -> bool:

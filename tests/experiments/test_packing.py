@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from mlem.experiments.packing import Arrays, pack, unpack
 
@@ -54,6 +55,14 @@ def test_arrays_may_be_squeezed() -> None:
     arrays = Arrays()
     pack(Inner("a", np.ones(3)), arrays, squeeze=lambda array: array.astype(np.float16))
     assert [array.dtype for array in arrays.values()] == [np.float16]
+
+
+@pytest.mark.parametrize("array", [np.arange(12.0)[::3], np.arange(6.0).reshape(2, 3).T, np.array(1.5)])
+def test_arrays_lie_in_order_as_safetensors_wants_them(array: np.ndarray) -> None:
+    arrays = Arrays()
+    pack(array, arrays)
+    (back,) = safetensors.numpy.load(safetensors.numpy.save(arrays)).values()
+    np.testing.assert_array_equal(back, array, strict=True)
 
 
 def there_and_back(value: Outer) -> Outer:
