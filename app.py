@@ -3,7 +3,6 @@
 import streamlit as st
 
 from mlem.ui.boot import ICON, boot
-from mlem.ui.live import pool
 from mlem.ui.modes import modes, ways_out
 from mlem.ui.turns import turn
 
@@ -26,5 +25,5 @@ page = st.navigation(
 body, foot = st.container(), st.container()
 with foot:
     ways_out()
-with body, pool().hold(), turn():
+with body, turn():
     page.run()

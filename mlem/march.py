@@ -81,37 +81,38 @@ _SILENCE = 0.02  # s without a report, after which the next step makes one: step
 
 
 class Tally:
-    """Turns weights into lists of what to evaluate, and counts the evaluations: their sums over coins are in ``calls``, those
-    over time in ``by_coins`` (levels, coins). ``shared``: whether the batch has one set of coins, so that weights are numbers
-    and not one for each path."""
+    """Turns weights into lists of what to evaluate, and counts the evaluations in the order of time: their sums over coins are
+    in ``calls``, one of ``rows`` for each step, or fine step of Poisson events; those over time in ``by_coins`` (levels,
+    coins). ``shared``: whether the batch has one set of coins, so that weights are numbers and not one for each path."""
 
-    def __init__(self, levels: int, like: Tensor, shared: bool) -> None:
-        self._levels, self._like, self._shared = levels, like, shared
+    def __init__(self, levels: int, like: Tensor, shared: bool, rows: int) -> None:
+        self._like, self._shared = like, shared
         self.by_coins = np.zeros((levels, 1 if shared else len(like)))
-        self._rows: list[Float[np.ndarray, "rows levels"]] = []
-
-    @property
-    def calls(self) -> Float[np.ndarray, "rows levels"]:
-        """Evaluations in the order of time, summed over coins: a row for each step, or fine step of Poisson events."""
-        return np.concatenate(self._rows)
+        # All at once: a small array for each chunk would lie between large ones, of which none then fits where another was.
+        self.calls = np.zeros((rows, levels))
+        self._last = self._next = 0
 
     def add(self, levels: Iterable[int]) -> None:
         """One evaluation of each of ``levels`` for the whole batch, in a row of its own."""
-        row = np.zeros((1, self._levels))
-        row[0, list(levels)] = 1.0
-        self.by_coins += row.T
-        self._rows.append(row)
+        called = list(levels)
+        self._rows(1)[0, called] = 1.0
+        self.by_coins[called] += 1
 
     def add_to_last(self, level: int) -> None:
         """One evaluation more of ``level`` for each set of coins, at the beginning of what :meth:`sparse` did last."""
-        self._rows[-1][0, level] += self.by_coins.shape[1]
+        self.calls[self._last, level] += self.by_coins.shape[1]
         self.by_coins[level] += 1
+
+    def _rows(self, count: int) -> Float[np.ndarray, "{count} levels"]:
+        """The next rows."""
+        self._last, self._next = self._next, self._next + count
+        return self.calls[self._last : self._next]
 
     def sparse(self, w: Float[Tensor, "steps levels coins"]) -> Iterator[Fired]:
         """The non-zero weights, step by step."""
         fired = w != 0
         counts = fired.sum(2)
-        self._rows.append(counts.double().numpy())
+        self._rows(len(counts))[:] = counts.numpy()
         self.by_coins += fired.sum(0).numpy()
         if self._shared:
             for row in w[:, :, 0].tolist():

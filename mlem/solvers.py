@@ -108,7 +108,7 @@ def multilevel_euler_maruyama(
     coins, first = (path.batch, path.first) if per_path else (1, 0)
     rule = probabilities(levels, steps) if callable(probabilities) else probabilities
     p = as_probabilities(rule, len(levels), steps, coins)
-    tally = Tally(len(levels), initial, shared=not per_path)
+    tally = Tally(len(levels), initial, shared=not per_path, rows=path.steps if firing == "poisson" else steps)
 
     advance: Advance
     plan: Iterator[object]  # advance's own kind of entry, one a step

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import runpy
@@ -27,7 +26,6 @@ ICON = Path(__file__).with_name("icon.svg")  # a file of ours: Streamlit fetches
 
 _APP = Path(__file__).parents[2] / "app.py"
 _SWITCH = 0.001  # s: a computation gives way at each of its operations, and is to go on before a script has ended
-_ARENAS = -8  # M_ARENA_MAX of glibc's malloc.h
 _BOOTED = "app.booted"  # in a session, while app.py runs a page
 
 
@@ -58,17 +56,10 @@ def _prepare() -> None:
     sys.setswitchinterval(_SWITCH)
     gc.collect()
     gc.freeze()
-    _keep_little()
     _send_at_once()
     _watch_no_files()
     _theme_once()
     compress_for_all()
-
-
-def _keep_little() -> None:
-    """Where C's library is glibc: threads share what memory they free, of which else each keeps its own."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_ARENAS, 1)
 
 
 def _send_at_once() -> None:
