@@ -31,6 +31,7 @@ from mlem.jobs import Step
 from mlem.sweeps import Part
 
 _ROOT = Path(__file__).parents[2]
+_FRUGAL = {"MALLOC_ARENA_MAX": "1"}  # else glibc keeps freed memory for each of the threads that do slices
 _NICE = 5  # the server goes first where there are not enough processors for both
 
 _log = logging.getLogger(__name__)
@@ -95,7 +96,9 @@ class Sweeper:
             if self._process is not None:
                 self._process.communicate()
             command = [sys.executable, "-m", __spec__.name]
-            self._process = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            self._process = subprocess.Popen(
+                command, cwd=_ROOT, env=os.environ | _FRUGAL, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
         return self._process
 
 
