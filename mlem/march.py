@@ -95,7 +95,7 @@ class Tally:
     def add(self, levels: Iterable[int]) -> None:
         """One evaluation of each of ``levels`` for the whole batch, in a row of its own."""
         called = list(levels)
-        self._rows(1)[0, called] = 1.0
+        self._rows(1)[:, called] = 1.0
         self.by_coins[called] += 1
 
     def add_to_last(self, level: int) -> None:
@@ -103,8 +103,8 @@ class Tally:
         self.calls[self._last, level] += self.by_coins.shape[1]
         self.by_coins[level] += 1
 
-    def _rows(self, count: int) -> Float[np.ndarray, "{count} levels"]:
-        """The next rows."""
+    def _rows(self, count: int) -> Float[np.ndarray, "rows levels"]:
+        """The next rows; none where the last step is replayed, to find what went wrong in it."""
         self._last, self._next = self._next, self._next + count
         return self.calls[self._last : self._next]
 
