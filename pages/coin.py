@@ -35,7 +35,7 @@ result: CoinResult = page.compute(EXPERIMENT, params)
 
 page.head(EXPERIMENT.question, learning.lead(words.lead(params, result)))
 if learning.free:
-    page.presets(PRESETS[NAME], params, NAME)
+    page.presets(PRESETS[NAME], params, NAME, last=learning.offer)
 page.notices(notices, params, NAME)
 hidden = learning.card(params, result)
 

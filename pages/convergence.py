@@ -28,7 +28,7 @@ page.head(
     ),
 )
 if learning.free:
-    page.presets(PRESETS[NAME], params, NAME)
+    page.presets(PRESETS[NAME], params, NAME, last=learning.offer)
 page.notices(notices, params, NAME)
 
 

@@ -37,7 +37,7 @@ planned = planned_calls(params, plan, len(costs)) if plan and costs is not None 
 
 page.head("Do real networks obey?", learning.lead(faces_words.lead(params, costs, planned)))
 if learning.free:
-    page.presets(PRESETS[NAME], view, NAME)
+    page.presets(PRESETS[NAME], view, NAME, last=learning.offer)
 page.notices(notices, view, NAME)
 if params.ladder == "shipped" and costs is None:
     st.error("No networks came with this installation: `python -m mlem train --help` tells how to make some.")

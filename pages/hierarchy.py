@@ -33,7 +33,7 @@ result: HierarchyResult = page.compute(EXPERIMENT, params)
 
 page.head(EXPERIMENT.question, learning.lead(words.lead(params, result)))
 if learning.free:
-    page.presets(PRESETS[NAME], params, NAME)
+    page.presets(PRESETS[NAME], params, NAME, last=learning.offer)
 page.notices(notices, params, NAME)
 hidden = learning.card(params, result)
 

@@ -26,7 +26,7 @@ while True:
 
 page.head("Same accuracy: who pays less?", learning.lead(race_words.lead(params, result)))
 if learning.free:
-    page.presets(PRESETS[NAME], params, NAME)
+    page.presets(PRESETS[NAME], params, NAME, last=learning.offer)
 page.notices(notices, params, NAME)
 hidden = learning.card(params, result)
 

@@ -61,6 +61,19 @@ class Learning:
         """What stands under the page's question."""
         return ASK_FIRST if self.hidden else text
 
+    def offer(self) -> None:
+        """The way to predict before looking, where nothing is asked."""
+        if self.question is not None or self.lesson is not None:
+            return
+        st.button(
+            "Predict first",
+            key="lesson.predict",
+            type="tertiary",
+            icon=":material/psychology_alt:",
+            help=QUESTIONS[of_page(self.page)].question.prompt,
+            on_click=partial(along.put, {"predict": "1"}),
+        )
+
     def card(self, params: Params, result: Any, *, ready: bool = True) -> bool:
         """Draws the card; True while the answer is hidden. ``result`` is None where the page has none; one that is not
         ``ready`` has not all of its runs, and answers nothing."""
@@ -73,7 +86,6 @@ class Learning:
         if self.lesson is not None and self.step is None:
             _elsewhere(self)
         if self.step is None and self.question is None:
-            _offer(self.page)
             return False
         with st.container(border=True, key=f"lesson-{self.page}"):
             if self.step is not None:
@@ -312,18 +324,6 @@ def _elsewhere(learning: Learning) -> None:
         if st.button("Go on with it", key="lesson.resume", icon=":material/school:"):
             go_to(learning.name, learning.lesson, learning.number)
         _leave_button()
-
-
-def _offer(page: str) -> None:
-    """The way to predict before looking."""
-    st.button(
-        "Predict first",
-        key="lesson.predict",
-        type="tertiary",
-        icon=":material/psychology_alt:",
-        help=QUESTIONS[of_page(page)].question.prompt,
-        on_click=partial(along.put, {"predict": "1"}),
-    )
 
 
 def _ask_again(key: str) -> None:

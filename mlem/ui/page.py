@@ -92,8 +92,9 @@ def head(question: str, lead: str) -> None:
     st.markdown(lead)
 
 
-def presets(offered: Mapping[str, Params], current: Params, page: str) -> None:
-    """A button for each preset; the one that is shown stands out. A preset becomes the link. None in class."""
+def presets(offered: Mapping[str, Params], current: Params, page: str, *, last: Callable[[], None]) -> None:
+    """A button for each preset; the one that is shown stands out. A preset becomes the link. ``last`` draws what ends their
+    row. None in class."""
     if modes.modes().classroom:
         return
     with st.container(horizontal=True, gap="small", key=f"{page}.presets"):
@@ -105,6 +106,7 @@ def presets(offered: Mapping[str, Params], current: Params, page: str) -> None:
                 on_click=keep_params,
                 args=(params, page),
             )
+        last()
 
 
 def sides(page: str) -> tuple[DeltaGenerator, DeltaGenerator]:

@@ -83,6 +83,7 @@ def test_another_page_leads_back(visit: Visit) -> None:
     app = visit("coin", FIRST)
     assert any("You are in the lesson" in caption.value for caption in app.caption)
     assert app.button(key="lesson.resume")
+    assert "Predict first" not in [button.label for button in app.button], "one question at a time"
     app.button(key="lesson.leave").click().run()
     assert "lesson" not in link(app)
 

@@ -19,7 +19,7 @@ def page() -> None:
     from tests.ui.test_state import Colours
 
     params, _ = read_params(Colours, "paint")
-    pages.presets({"Two coats": Colours(), "Nine coats": Colours(coats=9)}, params, "paint")
+    pages.presets({"Two coats": Colours(), "Nine coats": Colours(coats=9)}, params, "paint", last=lambda: None)
     for name in ("hue", "depth", "coats"):
         control(params, name, "paint")
     pages.more_controls(params, ("last_for", "gloss"), "paint")

@@ -21,7 +21,8 @@ def offering() -> None:
 
     params, notices = read_params(CoinParams, "coin")
     page.head("What now?", "This.")
-    page.presets({"Usual": CoinParams(), "Other": CoinParams(seed=5, gamma=1.0)}, params, "coin")
+    offered = {"Usual": CoinParams(), "Other": CoinParams(seed=5, gamma=1.0)}
+    page.presets(offered, params, "coin", last=lambda: streamlit.text("last"))
     page.notices(notices, params, "coin")
     streamlit.text(str(params.seed))
 
@@ -31,9 +32,10 @@ def test_a_preset_becomes_state_and_link_and_stands_out() -> None:
     assert app.title[0].value == "What now?"
     kinds = [button.proto.type for button in app.button]
     assert kinds == ["primary", "secondary"]
+    assert app.text[0].value == "last", "after the buttons, in their row"
     app.button(key="coin.preset.Other").click().run()
     assert [button.proto.type for button in app.button] == ["secondary", "primary"]
-    assert app.text[0].value == "5"
+    assert app.text[1].value == "5"
     assert {key: app.query_params[key] for key in ("seed", "gamma")} in (
         {"seed": "5", "gamma": "1"},
         {"seed": ["5"], "gamma": ["1"]},
