@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from mlem.experiments.convergence import EXPERIMENT, ConvergenceParams
+from mlem.experiments.convergence import EXPERIMENT, ConvergenceParams, ConvergenceResult
 from mlem.sweeps import Part
 from mlem.ui import curves, lesson, live, page
 from mlem.ui.boot import through_app
@@ -38,15 +38,15 @@ def settle(chosen: Chosen) -> None:
     keep_params(replace(params, gamma=gamma, unit=chosen.unit, epsilon=chosen.target), NAME)
 
 
-def draw(parts: Sequence[Part], done: bool) -> None:
+def draw(parts: Sequence[Part], done: bool) -> ConvergenceResult | None:
     """The chart of the runs so far, and what they say."""
     part = curves.joined(parts, params.error)
     if part is None:
         st.caption("Runs appear as they are done, from coarse to fine. First comes the reference that they are compared with.")
-        return
+        return None
     result = curves.judged(params, len(part.runs), part)
     if learning.card(params, result, ready=done):
-        return
+        return None
     runs = {"em": result.em_runs, "mlem": result.mlem_runs}
     if params.kind == "synthetic":  # whose seconds say nothing of what a network costs
         runs = {method: replace(side, seconds=np.zeros_like(side.seconds)) for method, side in runs.items()}
@@ -73,11 +73,7 @@ def draw(parts: Sequence[Part], done: bool) -> None:
         on_choice=settle,
     )
     st.markdown(curves.convergence_lesson(params, result))
-    if done:
-        with st.expander("The numbers, target by target", icon=":material/table:"):
-            page.table(result.rows())
-            st.caption(f"{len(part.runs)} runs on {params.paths} shared paths. Reference: {result.reference}.")
-        page.take_along(EXPERIMENT, params, result)
+    return result if done else None
 
 
 picture, controls = page.sides(NAME)
@@ -88,5 +84,10 @@ with controls:
         control(params, name, NAME)
     page.more_controls(params, ("kind", *(["residual"] if synthetic else []), "paths", "seed"), NAME)
 with picture:
-    live.sweep(params, draw, page=NAME)
-    page.words(NAME, params)
+    result = live.sweep(params, draw, page=NAME)
+
+if result is not None:
+    caption = f"{len(result.runs)} runs on {params.paths} shared paths. Reference: {result.reference}."
+    page.numbers("The numbers, target by target", result.rows(), caption, NAME)
+    page.take_along(EXPERIMENT, params, result)
+page.words(NAME, params)

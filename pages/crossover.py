@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from mlem.experiments.crossover import EXPERIMENT, CrossoverParams, TooFewRuns
+from mlem.experiments.crossover import EXPERIMENT, CrossoverParams, CrossoverResult, TooFewRuns
 from mlem.sweeps import Part
 from mlem.ui import crossover_figures, curves, lesson, live, page
 from mlem.ui.boot import through_app
@@ -30,8 +30,8 @@ if learning.free:
 page.notices(notices, params, NAME)
 
 
-def draw(parts: Sequence[Part], done: bool) -> None:
-    """Three charts of the runs so far, and what they say."""
+def draw(parts: Sequence[Part], done: bool) -> tuple[CrossoverResult, int] | None:
+    """Three charts of the runs so far, and what they say. Returns the result and the number of runs, once these are all."""
     part = curves.joined(parts)
     try:
         result = curves.crossed(params, part) if part else None
@@ -39,9 +39,9 @@ def draw(parts: Sequence[Part], done: bool) -> None:
         result = None
     if part is None or result is None:
         st.caption("The first runs are on their way.")
-        return
+        return None
     if learning.card(params, result, ready=done):
-        return
+        return None
     left, right = st.columns(2, gap="medium")
     with left:
         chart(crossover_figures.exponents(result, params.gamma), key="crossover.exponents", alt=result.summary())
@@ -58,10 +58,7 @@ def draw(parts: Sequence[Part], done: bool) -> None:
         alt="Map of the cost of EM over that of ML-EM at equal error, over γ and error, with the line of equal cost."
         + curves.breakeven(result),
     )
-    if done:
-        caption = f"{len(part.runs)} runs on {params.paths} shared paths, priced for each γ."
-        page.numbers("The numbers, γ by γ", result.rows(), caption, NAME)
-        page.take_along(EXPERIMENT, params, result)
+    return (result, len(part.runs)) if done else None
 
 
 picture, controls = page.sides(NAME)
@@ -71,5 +68,11 @@ with controls:
         control(params, name, NAME)
     page.more_controls(params, ("levels", "residual", "paths", "seed"), NAME)
 with picture:
-    live.sweep(params.swept(), draw, page=NAME)
-    page.words(NAME, params)
+    found = live.sweep(params.swept(), draw, page=NAME)
+
+if found is not None:
+    result, runs = found
+    caption = f"{runs} runs on {params.paths} shared paths, priced for each γ."
+    page.numbers("The numbers, γ by γ", result.rows(), caption, NAME)
+    page.take_along(EXPERIMENT, params, result)
+page.words(NAME, params)

@@ -7,7 +7,7 @@ import streamlit as st
 import torch
 
 from mlem.experiments import faces, sample_store
-from mlem.experiments.sample import EXPERIMENT, METHODS, planned_calls
+from mlem.experiments.sample import EXPERIMENT, METHODS, SampleResult, planned_calls
 from mlem.experiments.sample_store import Film
 from mlem.images.card import SAMPLES
 from mlem.images.checkpoint import SHIPPED
@@ -48,15 +48,14 @@ result = faces_view.measurement(params)
 hidden = learning.card(params, result)
 
 
-def draw(parts: Sequence[Film], done: bool) -> None:
+def draw(parts: Sequence[Film], done: bool) -> SampleResult | None:
     """The films so far, and once all are there what they say."""
     films = stored | dict(zip(missing, parts, strict=False))
     judged = sample_store.judged(films) if len(films) == len(METHODS) and not hidden else None
     stage(scene(params, films, judged, faces_view.costs(params, films), planned, "still to come"), key="sample.stage")
     if judged:
         st.markdown(faces_words.lesson(judged, timed=missing in ((), METHODS)))
-        page.numbers("The numbers of this sample", judged.rows(), f"Reference: {judged.reference}.", NAME)
-        page.take_along(EXPERIMENT, params, judged, view)
+    return judged
 
 
 picture, controls = page.sides(NAME)
@@ -71,11 +70,11 @@ with controls:
         note=faces_words.hardware(in_words(device_of(view.device)), alone=not torch.cuda.is_available()),
     )
 with picture:
-    if missing:
-        live.live(params, partial(sample_store.steps, params, missing), draw, page=NAME)
-    else:
-        draw((), True)
+    sample = live.live(params, partial(sample_store.steps, params, missing), draw, page=NAME) if missing else draw((), True)
 
+if sample:
+    page.numbers("The numbers of this sample", sample.rows(), f"Reference: {sample.reference}.", NAME)
+    page.take_along(EXPERIMENT, params, sample, view)
 if hidden:
     st.stop()
 if result is None:

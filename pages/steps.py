@@ -30,20 +30,17 @@ if learning.free:
 page.notices(notices, params, NAME)
 
 
-def draw(results: Sequence[StepsResult], done: bool) -> None:
+def draw(results: Sequence[StepsResult], done: bool) -> StepsResult | None:
     """The chart, once there is a result."""
     if not results:
         st.caption("The runs are on their way: the finest has some thirty thousand steps.")
-        return
+        return None
     result = results[-1]
     if learning.card(params, result, ready=done):
-        return
+        return None
     chart(crossover_figures.cost_against_step(result), key="steps.chart", alt=result.summary(), height=520)
     st.markdown(curves.steps_lesson(result))
-    if done:
-        caption = "Costs in evaluations of f¹, interpolated between runs at errors around the target."
-        page.numbers("The numbers, step by step", result.rows(), caption, NAME)
-        page.take_along(EXPERIMENT, params, result)
+    return result if done else None
 
 
 picture, controls = page.sides(NAME)
@@ -54,8 +51,10 @@ with controls:
     page.more_controls(params, ("doublings", "residual", "paths", "seed"), NAME)
 with picture:
     stored = load(params)
-    if stored is not None:
-        draw([stored], True)
-    else:
-        live.live(params, partial(steps, params), draw, page=NAME)
-    page.words(NAME, params)
+    result = draw([stored], True) if stored is not None else live.live(params, partial(steps, params), draw, page=NAME)
+
+if result is not None:
+    caption = "Costs in evaluations of f¹, interpolated between runs at errors around the target."
+    page.numbers("The numbers, step by step", result.rows(), caption, NAME)
+    page.take_along(EXPERIMENT, params, result)
+page.words(NAME, params)

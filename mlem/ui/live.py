@@ -20,15 +20,17 @@ from mlem.experiments.store import load, swept
 from mlem.experiments.sweeper import SWEEPER
 from mlem.jobs import Factory, Pool, Snapshot
 from mlem.sweeps import Part
+from mlem.ui import along
 from mlem.ui.state import kept_params
 from mlem.ui.turns import turn
 from mlem.words import digits
 
 T = TypeVar("T")
+R = TypeVar("R")
 
-Draw: TypeAlias = Callable[[Sequence[T], bool], None]
-"""(the parts so far, whether these are all) -> None. It is called at every look, so that what it computes should be cached, by
-the number of parts."""
+Draw: TypeAlias = Callable[[Sequence[T], bool], R | None]
+"""(the parts so far, whether these are all) -> their result once it is whole and may be told, else None. It is called at every
+look, so that what it computes should be cached, by the number of parts."""
 
 SOON, EVERY = 0.15, 0.5  # s between looks: at the beginning, and later
 _FIRST, _BEGINNING = 3, 2.0  # so many parts, or s of work, are the beginning
@@ -40,19 +42,20 @@ def pool() -> Pool:
     return Pool(workers=1)
 
 
-def sweep(params: ConvergenceParams, draw: Draw[Part], *, page: str) -> None:
-    """Draws the sweep of ``params``: at once if it is stored, else as it is computed. What only prices makes no other sweep."""
+def sweep(params: ConvergenceParams, draw: Draw[Part, R], *, page: str) -> R | None:
+    """Draws the sweep of ``params``: at once if it is stored, else as it is computed. What only prices makes no other sweep.
+    Returns what ``draw`` does."""
     stored = load(params)
     if stored is not None:
-        draw([stored], True)
-    else:
-        SWEEPER.start()
-        live(swept(params), partial(SWEEPER.steps, swept(params)), draw, page=page)
+        return draw([stored], True)
+    SWEEPER.start()
+    return live(swept(params), partial(SWEEPER.steps, swept(params)), draw, page=page)
 
 
-def live(key: Hashable, factory: Factory[T], draw: Draw[T], *, page: str) -> None:
+def live(key: Hashable, factory: Factory[T], draw: Draw[T, R], *, page: str) -> R | None:
     """Draws the job ``key`` as it goes on, under its progress and a button to stop or resume it. ``key`` must equal itself from
-    run to run: of classes that are defined in mlem/, not in a page."""
+    run to run: of classes that are defined in mlem/, not in a page. Returns what ``draw`` does: the page is run once more when
+    the job ends or a prediction is locked."""
     stopped = f"{page}.stopped"
 
     def look() -> Snapshot[T]:
@@ -66,19 +69,22 @@ def live(key: Hashable, factory: Factory[T], draw: Draw[T], *, page: str) -> Non
         begins = len(seen.parts) < _FIRST and seen.seconds < _BEGINNING
         return (SOON if begins else EVERY) if goes_on(seen) else None
 
-    every, settled = pace(look()), kept_params(page)
+    def state() -> object:
+        return kept_params(page), along.texts()
+
+    every, settled = pace(look()), state()
     going = every is not None
 
     @st.fragment(run_every=every)
-    def shown() -> None:
+    def shown() -> R | None:
         with turn():
             seen = look()
-            if pace(seen) != every or kept_params(page) != settled:
+            if pace(seen) != every or state() != settled:
                 st.rerun()  # the whole page, which settles how often a fragment runs, and what is drawn
             _progress(seen, going, partial(_switch, stopped, key if going else None), f"{page}.switch")
-            draw(seen.parts if seen.over or not going else seen.parts[: _worth_drawing(len(seen.parts))], seen.finished)
+            return draw(seen.parts if seen.over or not going else seen.parts[: _worth_drawing(len(seen.parts))], seen.finished)
 
-    shown()
+    return shown()
 
 
 def _worth_drawing(parts: int) -> int:

@@ -41,8 +41,9 @@ def page(factory: Callable[[int], Iterator[Step[str]]], key: str) -> AppTest:
 
         def draw(parts, done):  # type: ignore[no-untyped-def]
             st.text(" ".join(parts) + (" ." if done else ""))
+            return "".join(parts) if done else None
 
-        live(key, factory, draw, page="test")
+        st.text(live(key, factory, draw, page="test"))
 
     return AppTest.from_function(script, args=(factory, key), default_timeout=60)
 
@@ -62,10 +63,12 @@ def test_it_fills_in_and_ends(pool: Pool) -> None:
     pool.step()
     pool.step()
     assert shown(app.run()) == "a b"
+    assert app.text[1].value == "None", "the page has no result yet"
     assert progress(app) == "Computing: 50% after 0.0 s"
     while pool.step():
         pass
     assert shown(app.run()) == "a b c d ."
+    assert app.text[1].value == "abcd"
     assert not app.get("progress")
     assert not app.button
     assert "for all who look" in app.caption[0].value

@@ -92,11 +92,13 @@ def test_another_sweep_is_computed_as_a_job(visit, monkeypatch: pytest.MonkeyPat
     app = visit("convergence", sde="ornstein-uhlenbeck", levels="4", paths="32")
     assert not app.exception
     assert app.button(key="convergence.switch").label == "Stop"
+    assert [fold.label for fold in app.expander] == ["Words and symbols on this page"]
     while pool.step():
         pass
     app.run()
     assert not app.exception
     assert "one more digit costs" in text(app)
+    assert "The numbers, target by target" in [fold.label for fold in app.expander], "once all runs are there"
 
 
 def test_levels_that_do_real_work_have_flops_and_a_gamma_of_their_own(visit, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
