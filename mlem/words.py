@@ -1,4 +1,4 @@
-"""How numbers are written: 3 significant digits, no powers of ten in prose."""
+"""How numbers are written: 3 significant digits, no powers of ten in prose; signs and units stay on the number's line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from collections.abc import Sequence
 
 from mlem.errors import Estimate
 
+_GLUE = "\N{NO-BREAK SPACE}"
 _LARGE = ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"))
+
+SURE = f"95{_GLUE}%"
+"""Of all intervals."""
 
 
 def digits(value: float) -> str:
@@ -16,7 +20,7 @@ def digits(value: float) -> str:
         return "not finite"
     for size, word in _LARGE:
         if abs(value) >= 0.9995 * size:
-            return f"{_plain(value / size)} {word}"
+            return f"{_plain(value / size)}{_GLUE}{word}"
     return _plain(value)
 
 
@@ -28,6 +32,26 @@ def _plain(value: float) -> str:
     return f"{rounded:,.{decimals}f}".replace("-", "−")
 
 
+def measure(value: float, unit: str) -> str:
+    """With its unit: "16.4 ms"."""
+    return f"{digits(value)}{_GLUE}{unit}"
+
+
+def percent(share: float) -> str:
+    """0.1 → "10.0 %"."""
+    return f"{digits(100 * share)}{_GLUE}%"
+
+
+def fold(ratio: float) -> str:
+    """How many times as much: "14.2 ×"."""
+    return f"{digits(ratio)}{_GLUE}×"
+
+
+def by(ratio: float) -> str:
+    """By how much something is multiplied: "× 14.2"."""
+    return f"×{_GLUE}{digits(ratio)}"
+
+
 def estimate(value: Estimate) -> str:
     """A number with its 95 % interval: 0.0199 (0.0184 to 0.0215)."""
     return f"{digits(value.value)} ({digits(value.low)} to {digits(value.high)})"
@@ -37,7 +61,7 @@ def times(ratio: float) -> str:
     """A ratio of costs in words: "14.2 × cheaper", "1.38 × dearer"."""
     if abs(ratio - 1.0) < 0.005:
         return "as dear"
-    return f"{digits(ratio)} × cheaper" if ratio > 1.0 else f"{digits(1 / ratio)} × dearer"
+    return f"{fold(ratio)} cheaper" if ratio > 1.0 else f"{fold(1 / ratio)} dearer"
 
 
 def superscript(number: int) -> str:

@@ -9,6 +9,7 @@ from mlem.ui.boot import through_app
 from mlem.ui.claims import classroom, findings
 from mlem.ui.modes import Modes
 from mlem.ui.teaching import Way
+from mlem.words import SURE
 
 through_app()
 
@@ -183,6 +184,6 @@ st.header("What the paper claims, and what was measured here", anchor=False)
 if table := findings():
     with st.container(key="teach.findings"):
         st.markdown(table)
-    st.caption("From README.md: each line by the command beside it, 95 % intervals in brackets.")
+    st.caption(f"From README.md: each line by the command beside it, {SURE} intervals in brackets.")
 else:
     st.caption("The table is in README.md, which is not part of this installation.")

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlem.errors import Estimate
-from mlem.words import digits, estimate, level_name, level_names, times, whole
+from mlem.words import SURE, by, digits, estimate, fold, level_name, level_names, measure, percent, times, whole
+
+GLUE = "\N{NO-BREAK SPACE}"
 
 
 @pytest.mark.parametrize(
@@ -24,10 +26,10 @@ from mlem.words import digits, estimate, level_name, level_names, times, whole
         (1056.0, "1,060"),
         (-0.5, "−0.500"),
         (999_499.0, "999,000"),
-        (999_999.0, "1.00 million"),
-        (6_291_456.0, "6.29 million"),
-        (8.011e8, "801 million"),
-        (3.2e12, "3.20 trillion"),
+        (999_999.0, f"1.00{GLUE}million"),
+        (6_291_456.0, f"6.29{GLUE}million"),
+        (8.011e8, f"801{GLUE}million"),
+        (3.2e12, f"3.20{GLUE}trillion"),
         (float("inf"), "not finite"),
     ],
 )
@@ -48,10 +50,20 @@ def test_digits_never_fall_into_powers_of_ten(value: float) -> None:
 
 
 def test_ratios_and_intervals() -> None:
-    assert times(14.2) == "14.2 × cheaper"
-    assert times(1 / 1.38) == "1.38 × dearer"
+    assert times(14.2) == f"14.2{GLUE}× cheaper"
+    assert times(1 / 1.38) == f"1.38{GLUE}× dearer"
     assert times(1.001) == "as dear"
     assert estimate(Estimate(0.0199, 0.0184, 0.0215)) == "0.0199 (0.0184 to 0.0215)"
+
+
+def test_signs_and_units_stay_on_the_line_of_their_number() -> None:
+    assert [percent(0.1), fold(14.2), by(453.0), measure(0.0164, "s"), SURE] == [
+        f"10.0{GLUE}%",
+        f"14.2{GLUE}×",
+        f"×{GLUE}453",
+        f"0.0164{GLUE}s",
+        f"95{GLUE}%",
+    ]
 
 
 def test_names() -> None:

@@ -18,7 +18,7 @@ from mlem.experiments.hierarchy import HierarchyParams, HierarchyResult
 from mlem.experiments.race import RaceParams, RaceResult
 from mlem.experiments.steps import StepsParams, StepsResult
 from mlem.lessons.lesson import Question
-from mlem.words import digits, estimate, level_name, times
+from mlem.words import digits, estimate, fold, level_name, percent, times
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _gamma(params: HierarchyParams, result: HierarchyResult) -> Truth | None:
     return _found(
         result.gamma,
         f"The error falls {digits(first.error.value / last.error.value)}-fold while the price grows "
-        f"{digits(last.cost / first.cost)}-fold: each halving of the error costs {digits(2**result.gamma.value)} × as much.",
+        f"{digits(last.cost / first.cost)}-fold: each halving of the error costs {fold(2**result.gamma.value)} as much.",
     )
 
 
@@ -120,8 +120,8 @@ def _variance(params: CoinParams, result: CoinResult) -> Truth | None:
     worst = max(result.levels, key=lambda c: c.variance_share)
     return Truth(
         result.typical / result.optimal,
-        f"At the same price: {level_name(worst.level)} alone brings {digits(100 * worst.variance_share)} % of this "
-        f"rule’s variance for {digits(100 * worst.cost_share)} % of its cost. The best rule shares both alike, by √(v/c).",
+        f"At the same price: {level_name(worst.level)} alone brings {percent(worst.variance_share)} of this "
+        f"rule’s variance for {percent(worst.cost_share)} of its cost. The best rule shares both alike, by √(v/c).",
     )
 
 
@@ -132,7 +132,7 @@ def _slope_of(method: str) -> Callable[[ConvergenceParams, ConvergenceResult], T
         slope, theory = getattr(result, method).slope, result.theory[method]
         if slope is None:
             return None
-        why = f"Ten times the accuracy costs {name} {digits(10**slope.value)} × as much. Theory says {theory:g}: " + (
+        why = f"Ten times the accuracy costs {name} {fold(10**slope.value)} as much. Theory says {theory:g}: " + (
             "γ for a better network, and 1 for the finer steps, each of which calls it."
             if method == "em"
             else "the larger of γ and 1 + γ/2, and near γ = 2 a logarithm more."
@@ -185,8 +185,8 @@ def _law(params: ConvergenceParams, result: ConvergenceResult) -> Truth | None:
     found = _LAW[1] if 0.8 < by_law / by_path < 1.25 else _LAW[2 if by_law > by_path else 0]
     return Truth(
         found,
-        f"Along ML-EM’s cheapest runs the error of the law falls {digits(by_law)} ×, the strong error {digits(by_path)} "
-        f"×, from {digits(fall.coarse_strong)} to {digits(fall.fine_strong)}. A path that is kicked into the other well "
+        f"Along ML-EM’s cheapest runs the error of the law falls {fold(by_law)}, the strong error {fold(by_path)}, "
+        f"from {digits(fall.coarse_strong)} to {digits(fall.fine_strong)}. A path that is kicked into the other well "
         "stays there; the law hardly sees it, since as many are kicked the other way. Say which error an axis shows.",
     )
 
@@ -210,7 +210,7 @@ def _half_step(gamma: str) -> Callable[[StepsParams, StepsResult], Truth | None]
             shares = prices * finest.calls / finest.cost.value
             most = int(shares.argmax())
             why = (
-                f"ML-EM’s grows less, but it does: {level_name(most + 1)} makes {digits(100 * shares[most])} % of it at the "
+                f"ML-EM’s grows less, but it does: {level_name(most + 1)} makes {percent(shares[most])} of it at the "
                 f"smallest step, and is called {digits(finest.calls[most])} times a path there, {digits(coarsest.calls[most])} "
                 "times at the largest."
             )
@@ -231,7 +231,7 @@ def _bill(params: CrossoverParams, result: CrossoverResult) -> Truth | None:
     dearest = int(np.argmax(point.shares))
     return Truth(
         _BILL[int(dear > 0.5)],
-        f"At γ = {point.gamma:g} the dearer half of {len(point.shares)} networks takes {digits(100 * dear)} % of ML-EM’s "
+        f"At γ = {point.gamma:g} the dearer half of {len(point.shares)} networks takes {percent(dear)} of ML-EM’s "
         f"bill, the largest part goes to {level_name(dearest + 1)}. Above γ = 2 prices grow faster than calls get rare; "
         "below, the other way round. That is the kink; it is not where ML-EM begins to pay.",
     )
@@ -241,7 +241,7 @@ def _ladder_gamma(params: Any, result: FacesResult) -> Truth:
     flops, seconds = result.gamma["flops"], result.gamma["seconds"]
     return _found(
         flops,
-        f"Halving the error makes a network {digits(2**flops.value)} × dearer in FLOPs. In seconds γ = "
+        f"Halving the error makes a network {fold(2**flops.value)} dearer in FLOPs. In seconds γ = "
         f"{estimate(seconds)}: small networks waste more of the machine. Which of the two you quote decides what you "
         "promise.",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlem.experiments.coin import RULES, CoinLevel, CoinParams, CoinResult
 from mlem.ui.palette import levels
-from mlem.words import digits, level_name, whole
+from mlem.words import digits, fold, level_name, percent, whole
 
 WEIGHTS = (
     "The same sum, sorted by levels: $f^k$ has the weight $w_k = B_k/p_k - B_{k+1}/p_{k+1}$, where $B_k$ is 1 for heads and 0 "
@@ -22,7 +22,7 @@ def lead(params: CoinParams, result: CoinResult) -> str:
     return (
         f"A step needs {top}, the dear network. ML-EM throws coins instead: a level’s correction is computed only on heads, "
         f"and then divided by its chance. {gave}; {top} itself says **{digits(result.mean.exact)}**. A draw costs "
-        f"{digits(100 * result.cost)} % of one {top} on average."
+        f"{percent(result.cost)} of one {top} on average."
     )
 
 
@@ -75,7 +75,7 @@ def mean_alt(result: CoinResult) -> str:
 def shares_alt(result: CoinResult) -> str:
     """The text alternative of the shares."""
     each = (
-        f"level {c.level} {_percent(c.cost_share)} of the cost, {_percent(c.variance_share)} of the variance"
+        f"level {c.level} {percent(c.cost_share)} of the cost, {percent(c.variance_share)} of the variance"
         for c in result.levels
     )
     return f"Shares: {'; '.join(each)}."
@@ -101,18 +101,14 @@ def _noise(params: CoinParams, result: CoinResult) -> str:
     worst = max(result.levels, key=lambda c: c.variance_share - c.cost_share)
     idle = max(result.levels, key=lambda c: (c.cost_share - c.variance_share) * (c.p < 1))
     return (
-        f"They decide the noise: this rule has **{digits(ratio)} × the variance** of the optimal one at the same price. "
+        f"They decide the noise: this rule has **{fold(ratio)} the variance** of the optimal one at the same price. "
         f"{_share(worst)}: its coin should come up more often. {_share(idle)}: less often would do."
     )
 
 
 def _share(c: CoinLevel) -> str:
     name = f":violet[**{level_name(c.level)}**]"
-    return f"{name} takes {_percent(c.cost_share)} of the cost and brings {_percent(c.variance_share)} of the variance"
-
-
-def _percent(share: float) -> str:
-    return f"{digits(100 * share)} %"
+    return f"{name} takes {percent(c.cost_share)} of the cost and brings {percent(c.variance_share)} of the variance"
 
 
 def _firing(params: CoinParams) -> str:

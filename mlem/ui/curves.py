@@ -19,7 +19,7 @@ from mlem.sweeps import Part
 from mlem.synthetic import GAMMA_HIGH, GAMMA_LOW
 from mlem.ui.turns import aside
 from mlem.ui.workprecision import GAMMA_STEP
-from mlem.words import digits, estimate, level_name, times
+from mlem.words import by, digits, estimate, fold, level_name, percent, times
 
 
 def joined(parts: Sequence[Part], error: str = "strong") -> Part | None:
@@ -68,8 +68,8 @@ def convergence_lesson(params: ConvergenceParams, result: ConvergenceResult) -> 
     if em and ml:
         theory = f"{most}{result.theory['em']:g} and {most}{result.theory['mlem']:g}"
         said.append(
-            f"At γ = {params.gamma:g} one more digit costs :orange[**EM**] × {digits(10**em.value)} and :blue[**ML-EM**] "
-            f"× {digits(10**ml.value)}: exponents {estimate(em)} and {estimate(ml)}, in theory {theory}."
+            f"At γ = {params.gamma:g} one more digit costs :orange[**EM**] {by(10**em.value)} and :blue[**ML-EM**] "
+            f"{by(10**ml.value)}: exponents {estimate(em)} and {estimate(ml)}, in theory {theory}."
         )
     if result.breakeven:
         said.append(f"ML-EM is the cheaper one below ε = {estimate(result.breakeven)}, and dearer above.")
@@ -92,7 +92,7 @@ def _law_lesson(result: ConvergenceResult) -> str:
             by_law, by_path = fall.coarse / fall.fine, fall.coarse_strong / fall.fine_strong
             separated |= by_path < 0.7 * by_law
             said.append(
-                f"Over {name} curve it falls {digits(by_law)} ×, the strong error of the same runs {digits(by_path)} ×, from "
+                f"Over {name} curve it falls {fold(by_law)}, the strong error of the same runs {fold(by_path)}, from "
                 f"{digits(fall.coarse_strong)} to {digits(fall.fine_strong)}."
             )
     said.append("A kick moves its path in full; the law hardly sees it, as others are kicked the other way.")
@@ -110,7 +110,7 @@ def crossover_lesson(params: CrossoverParams, result: CrossoverResult) -> str:
     )
     if point.shares:
         dearest = max(range(len(point.shares)), key=lambda k: point.shares[k])
-        said += f" The largest part of ML-EM’s bill, {100 * point.shares[dearest]:.0f} %, goes to {level_name(dearest + 1)}."
+        said += f" The largest part of ML-EM’s bill, {percent(point.shares[dearest])}, goes to {level_name(dearest + 1)}."
     regime = (
         "Below γ = 2 the small networks make the bill, and steps cost."
         if point.gamma < 2
@@ -129,7 +129,7 @@ def breakeven(result: CrossoverResult) -> str:
 
 def steps_lesson(result: StepsResult) -> str:
     """What halving the step does to both bills."""
-    said = ", ".join(f"× {digits(2**slope.value)} at γ = {gamma}" for gamma, slope in result.slopes.items())
+    said = ", ".join(f"{by(2**slope.value)} at γ = {gamma}" for gamma, slope in result.slopes.items())
     return (
         f"Halving the step doubles :orange[**EM’s**] bill, at any γ. :blue[**ML-EM’s**] bill goes {said}, at the same error. "
         "Deep above γ = 2 the step is free: a level is called at a fixed rate $\\lambda_k = p_k/h$ per unit time, and in the "

@@ -17,7 +17,7 @@ from mlem.images.checkpoint import SHIPPED
 from mlem.images.pilot import Effects, Plan
 from mlem.images.quality import EVALUATIONS, SAMPLER
 from mlem.images.samplers import SAMPLERS
-from mlem.words import digits, estimate, level_name, level_names, times, whole
+from mlem.words import SURE, digits, estimate, fold, level_name, level_names, measure, times, whole
 
 LICENCE = "Trained on CelebA, which is for **non-commercial research only**; so are these networks and what they draw."
 UNMEASURED = "What an error costs is measured for the shipped networks, by `python -m mlem store-faces`; it takes a while."
@@ -41,7 +41,7 @@ def lead(params: SampleParams, costs: Float[np.ndarray, " levels"] | None, plann
         return f"{what} :orange[**EM**] calls the largest network at each step, :blue[**ML-EM**] only now and then."
     top, step = level_name(len(costs)), float((costs[-1] / costs[0]) ** (1 / max(1, len(costs) - 1)))
     said = (
-        f"{what} {len(costs)} networks can draw them, each about {digits(step)} × dearer than the one before. "
+        f"{what} {len(costs)} networks can draw them, each about {fold(step)} dearer than the one before. "
         f":orange[**EM**] calls the largest, {top}, at each of {params.em_steps} steps."
     )
     if planned is None:
@@ -73,7 +73,7 @@ def verdict(method: str, films: Mapping[str, Film], result: SampleResult | None)
     if method not in films:
         return ""
     drawn = films[method].drawn
-    spent = f"{digits(drawn.cost)} GFLOP · {digits(drawn.seconds)} s each"
+    spent = f"{measure(drawn.cost, 'GFLOP')} · {measure(drawn.seconds, 's')} each"
     if method == "reference":
         return spent
     return f"MSE {estimate(getattr(result, method).mse)} · {spent}" if result else f"{spent} · error to come"
@@ -189,7 +189,7 @@ def gamma(result: FacesResult) -> str:
     flops, seconds = result.gamma["flops"], result.gamma["seconds"]
     kink = "above" if flops.low > 2 else "below" if flops.high < 2 else "not told apart from"
     said = (
-        f"Halving the error makes a network **{digits(2**flops.value)} ×** dearer: γ = {estimate(flops)} in FLOPs, {kink} the "
+        f"Halving the error makes a network **{fold(2**flops.value)}** dearer: γ = {estimate(flops)} in FLOPs, {kink} the "
         f"kink at γ = 2, and {estimate(seconds)} in seconds, where small networks waste more of the machine."
     )
     errors = [(level.level, level.error.value) for level in result.levels if level.error]
@@ -214,7 +214,7 @@ def networks(result: FacesResult) -> str:
     """How the table of networks was got."""
     return (
         f"Error: what using a network in the place of {level_name(len(result.levels))} does to the picture in the end, RMSE "
-        f"over {result.pictures} pictures; intervals of 95 %. GFLOP: counted, of one evaluation for one picture; seconds: "
+        f"over {result.pictures} pictures; intervals of {SURE}. GFLOP: counted, of one evaluation for one picture; seconds: "
         f"measured on {result.device}, in batches. {LICENCE}"
     )
 
@@ -248,7 +248,7 @@ def along_time(effects: Effects, plan: Plan, firing: str, count: int) -> str:
     p, kicks, top = plan.probabilities, effects.between(plan.levels)[:, -1], level_name(plan.levels[-1])
     said = (
         f"{_chosen(plan, count)}A kick of {top}’s correction matters "
-        f"{digits(float(kicks.max() / max(kicks.min(), _LEAST)))} × more at "
+        f"{fold(float(kicks.max() / max(kicks.min(), _LEAST)))} more at "
         f"t = {digits(float(effects.times[int(kicks.argmax())]))} than where it matters least."
     )
     if firing == "bernoulli":

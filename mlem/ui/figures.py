@@ -15,7 +15,7 @@ from mlem.experiments.hierarchy import HierarchyResult, MeasuredLevel
 from mlem.ui.chart import ink, level_ink
 from mlem.ui.figure import Figure
 from mlem.ui.palette import DASHES, MARKERS
-from mlem.words import digits, estimate, level_name, whole
+from mlem.words import digits, estimate, level_name, percent, whole
 
 HEIGHT = 470  # CSS pixels
 SHARES_HEIGHT, SHARES_ROW = 84, 34  # CSS pixels: without levels, and of each
@@ -443,7 +443,7 @@ def _padded(values: Floats, share: float = 0.06, least: float = 0.0) -> list[flo
 
 def _share(value: float) -> str:
     """0.0334 → 3.34 %."""
-    return "0" if value == 0 else f"{digits(100 * value)} %"
+    return "0" if value == 0 else percent(value)
 
 
 def _correction(k: int) -> str:

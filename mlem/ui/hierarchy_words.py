@@ -8,7 +8,7 @@ import mlem
 from mlem.experiments.diagnostics import DiagnosticsResult
 from mlem.experiments.hierarchy import HierarchyParams, HierarchyResult
 from mlem.experiments.result import Row
-from mlem.words import digits, estimate, level_name, whole
+from mlem.words import SURE, digits, estimate, fold, level_name, whole
 
 _CLOSE = 0.15  # difference of exponents that is not worth a word
 
@@ -20,10 +20,10 @@ def lead(params: HierarchyParams, result: HierarchyResult) -> str:
     if last is first:
         return f"{start}One level alone, :violet[**f¹**], stands for it here, with the path error {digits(first.error.value)}."
     best, fall = f":violet[**{level_name(last.level)}**]", digits(first.error.value / last.error.value)
-    dearer = digits(last.cost / first.cost)
+    dearer = fold(last.cost / first.cost)
     return (
         f"{start}Levels come near it: :violet[**f¹**] is rough and cheap, {best} close and dear. From one to the other the "
-        f"error falls {fall}-fold, and an evaluation gets {dearer} × dearer. **Drag γ** and watch the slope."
+        f"error falls {fall}-fold, and an evaluation gets {dearer} dearer. **Drag γ** and watch the slope."
     )
 
 
@@ -42,7 +42,7 @@ def lesson(params: HierarchyParams, result: HierarchyResult) -> str:
         return "One point has no slope. **Now change one thing:** ask for more levels."
     g = result.gamma.value
     return (
-        f"**γ is the slope: {estimate(result.gamma)}.** Halving the error costs {digits(2**g)} × as much, since "
+        f"**γ is the slope: {estimate(result.gamma)}.** Halving the error costs {fold(2**g)} as much, since "
         f":violet[$c_k \\propto e_k^{{-\\gamma}}$]. {_regime(g)} {_drift(result, g)} {_next(params)}"
     )
 
@@ -79,10 +79,8 @@ def _next(params: HierarchyParams) -> str:
 
 def numbers(params: HierarchyParams, result: HierarchyResult) -> str:
     """How the numbers were got."""
-    paths = (
-        f"Errors over {whole(params.paths)} paths of {whole(result.steps)} steps, f and f^k on the same noise; 95 % intervals "
-    )
-    paths += "from resampled paths. The path error is the RMSE at T, the drift error that of f^k − f along the paths."
+    paths = f"Errors over {whole(params.paths)} paths of {whole(result.steps)} steps, f and f^k on the same noise; {SURE} "
+    paths += "intervals from resampled paths. The path error is the RMSE at T, the drift error that of f^k − f along the paths."
     if params.kind == "spectral":
         return f"{paths} Cost counts modes of the sum, which are really evaluated."
     shown = mlem.problems.get(params.sde).shape
@@ -138,7 +136,7 @@ def diagnostics_numbers(result: DiagnosticsResult) -> str:
     """How the diagnostics were got, and what is right."""
     return (
         "After Giles: what the correction $f^k - f^{k-1}$ of each level is along paths, of f¹ itself; from three independent "
-        f"sets of {whole(result.paths)} paths, with 95 % intervals. **Mean**: what is left of it on average over paths. "
+        f"sets of {whole(result.paths)} paths, with {SURE} intervals. **Mean**: what is left of it on average over paths. "
         "**Kurtosis**: 3 for a normal law; above 100 a few rare values decide. **Consistency**: whether $f^k$ and $f^{k-1}$, "
         "each measured alone, differ by what their correction says; less than 1 is right."
     )

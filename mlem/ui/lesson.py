@@ -23,7 +23,7 @@ from mlem.ui.chart import chart
 from mlem.ui.markdown import plain
 from mlem.ui.predict import predict
 from mlem.ui.state import keep_params
-from mlem.words import digits, estimate
+from mlem.words import digits, estimate, measure
 
 OVERVIEW = "pages/lessons.py"
 ASK_FIRST = "First predict. What this page says comes after that."
@@ -237,11 +237,13 @@ def compared(question: Question, now: Said) -> str:
     if question.kind == "choice":
         you, it = (_option(question, place) for place in (now.prediction, now.value))
         return f"You said “{plain(you)}”; it is **“{plain(it)}”**."
-    unit = f" {plain(question.unit)}" if question.unit else ""
+    guess, truth = (
+        measure(value, plain(question.unit)) if question.unit else digits(value) for value in (now.prediction, now.value)
+    )
     interval = ""
     if now.low is not None and now.high is not None:
         interval = estimate(Estimate(now.value, now.low, now.high)).removeprefix(digits(now.value))
-    return f"You said {digits(now.prediction)}{unit}; measured **{digits(now.value)}{unit}**{interval}."
+    return f"You said {guess}; measured **{truth}**{interval}."
 
 
 def _spoken(question: Question, now: Said) -> str:

@@ -17,7 +17,7 @@ from mlem.ui.figure import Figure
 from mlem.ui.figures import log_ticks
 from mlem.ui.palette import DASHES, MARKERS
 from mlem.ui.predict import Asked, Stop
-from mlem.words import digits, estimate
+from mlem.words import digits, estimate, fold
 
 LINE_HEIGHT, SLOPE_HEIGHT = 120, 460  # CSS pixels
 
@@ -96,7 +96,7 @@ def asked_slope(question: Question, points: Points) -> Asked:
     return Asked(
         figure=figure,
         stops=[
-            Stop(s, f"slope {s:g}", f"Your line: slope {s:g}. Ten times the accuracy costs {digits(10**s)} × as much.")
+            Stop(s, f"slope {s:g}", f"Your line: slope {s:g}. Ten times the accuracy costs {fold(10**s)} as much.")
             for s in even_numbers(question.low, question.high)
         ],
         label="Your slope",

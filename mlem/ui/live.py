@@ -23,7 +23,7 @@ from mlem.sweeps import Part
 from mlem.ui import along
 from mlem.ui.state import kept_params
 from mlem.ui.turns import turn
-from mlem.words import digits
+from mlem.words import measure
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -113,7 +113,7 @@ def _progress(seen: Snapshot[T], going: bool, switch: Callable[[], None], key: s
         st.error(f"The computation ended early{why}", icon=":material/crisis_alert:")
         return
     if seen.finished:
-        st.caption(f"Computed in {digits(seen.seconds)} s, for all who look at it.")
+        st.caption(f"Computed in {measure(seen.seconds, 's')}, for all who look at it.")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(seen.done, text=_told(seen, going))

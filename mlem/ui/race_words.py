@@ -9,7 +9,7 @@ from mlem.experiments.fields import FIRINGS
 from mlem.experiments.plans import SPECTRAL
 from mlem.experiments.race import RaceParams, RaceResult
 from mlem.planning import Unreachable
-from mlem.words import digits, estimate, level_name, times, whole
+from mlem.words import SURE, digits, estimate, level_name, measure, times, whole
 
 HIDDEN = "The paths of both methods, and which network is called when. What they cost is shown after your prediction."
 
@@ -54,7 +54,7 @@ def lesson(params: RaceParams, result: RaceResult) -> str:
     low, high = sorted((result.speedup.low, result.speedup.high))
     outcome = (
         f"**ML-EM is {times(ratio)}** at equal error, counting each network’s evaluations at its price "
-        f"(ratio {digits(ratio)}, 95 % interval {digits(low)} to {digits(high)})."
+        f"(ratio {digits(ratio)}, {SURE} interval {digits(low)} to {digits(high)})."
     )
     if ratio < 1.0:
         why = (
@@ -73,8 +73,8 @@ def lesson(params: RaceParams, result: RaceResult) -> str:
         )
     if params.sde == SPECTRAL:
         why += (
-            f" These networks do real work: ML-EM took {digits(1000 * result.mlem.seconds)} ms, EM "
-            f"{digits(1000 * result.em.seconds)} ms, measured; that is {times(result.speedup_in_seconds)} in seconds."
+            f" These networks do real work: ML-EM took {measure(1000 * result.mlem.seconds, 'ms')}, EM "
+            f"{measure(1000 * result.em.seconds, 'ms')}, measured; that is {times(result.speedup_in_seconds)} in seconds."
         )
     if params.firing == "held":
         why += " Held corrections are biased, unlike the others."
@@ -86,9 +86,9 @@ def ledger(result: RaceResult) -> str:
     worst = max((abs(z) for z in (*result.em.z, *result.mlem.z)), default=0.0)
     return (
         f"Evaluations are counted, per path, and compared with their expectation by formula: largest |z| = {digits(worst)}. "
-        f"Cost in model units, 2^(γk) for level k. When measured, the runs took {digits(1000 * result.em.seconds)} ms "
-        f"(EM) and {digits(1000 * result.mlem.seconds)} ms (ML-EM) for all paths. Networks whose price is only declared cost "
-        f"nothing to run, so such times show the solver’s own overhead. Reference: {result.reference}."
+        f"Cost in model units, 2^(γk) for level k. When measured, the runs took {measure(1000 * result.em.seconds, 'ms')} "
+        f"(EM) and {measure(1000 * result.mlem.seconds, 'ms')} (ML-EM) for all paths. Networks whose price is only declared "
+        f"cost nothing to run, so such times show the solver’s own overhead. Reference: {result.reference}."
     )
 
 

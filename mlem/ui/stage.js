@@ -101,7 +101,7 @@ function ratioInWords(scene, head) {
   const [em, mlem] = SOLVERS.map((method) => totalOf(scene, method, head));
   if (!(em > 0 && mlem > 0)) return "";
   const [ratio, word] = em >= mlem ? [em / mlem, "cheaper"] : [mlem / em, "dearer"];
-  return ratio < 1.005 ? `${scene.labels.mlem} costs the same` : `${scene.labels.mlem} is ${digits(ratio)} × ${word}`;
+  return ratio < 1.005 ? `${scene.labels.mlem} costs the same` : `${scene.labels.mlem} is ${digits(ratio)}\u00a0× ${word}`;
 }
 
 function ticksOf(low, high, most) {

@@ -8,7 +8,7 @@ import pytest
 from mlem.experiments.coin import CoinParams, CoinResult, run
 from mlem.ui import coin_words as words
 from mlem.ui.palette import levels
-from mlem.words import digits
+from mlem.words import digits, fold, percent
 
 OU = "ornstein-uhlenbeck"
 
@@ -23,7 +23,7 @@ def test_the_lead_tells_what_draws_gave_and_what_they_should() -> None:
     lead = words.lead(params, result)
     assert f"100 draws average :blue[**{digits(result.mean.measured)}**]" in lead
     assert f"says **{digits(result.mean.exact)}**" in lead
-    assert "10.0 % of one" in lead
+    assert f"{percent(0.1)} of one" in lead
     assert "One draw gave" in words.lead(*thrown(draws=1))
 
 
@@ -65,7 +65,7 @@ def test_the_best_rule_is_said_to_be_so() -> None:
 def test_a_wrong_rule_is_told_where_it_is_wrong(rule: str, often: str, less: str) -> None:
     params, result = thrown(rule=rule)
     lesson = words.lesson(params, result)
-    assert f"**{digits(result.typical / result.optimal)} × the variance**" in lesson
+    assert f"**{fold(result.typical / result.optimal)} the variance**" in lesson
     more, rest = lesson.split("should come up more often")
     assert often in more
     assert less in rest

@@ -24,7 +24,7 @@ def test_the_asked_points_are_not_shown_before() -> None:
     assert [series.name for series in asked.figure.data] == ["EM", "first", "your line"]  # type: ignore[attr-defined]
     assert asked.turning == (*LAW[0], LAW[-1][0])
     assert [stop.value for stop in asked.stops] == pytest.approx([k / 10 for k in range(61)])
-    assert asked.stops[25].words == "Your line: slope 2.5. Ten times the accuracy costs 316 × as much."
+    assert asked.stops[25].words == "Your line: slope 2.5. Ten times the accuracy costs 316\N{NO-BREAK SPACE}× as much."
 
 
 def test_the_axes_give_nothing_away() -> None:

@@ -13,11 +13,13 @@ export function digits(value) {
   const rounded = Number((value / size).toPrecision(3));
   const decimals = rounded ? Math.max(0, 2 - Math.floor(Math.log10(Math.abs(rounded)))) : 0;
   const text = rounded.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
-  return `${text.replace("-", "−")}${word && ` ${word}`}`;
+  return `${text.replace("-", "−")}${word && `\u00a0${word}`}`;
 }
 
+// No line ends before the sign.
+const fold = (ratio) => `${digits(ratio)}\u00a0×`;
 export const times = (ratio) =>
-  Math.abs(ratio - 1) < 0.005 ? "as dear" : ratio > 1 ? `${digits(ratio)} × cheaper` : `${digits(1 / ratio)} × dearer`;
+  Math.abs(ratio - 1) < 0.005 ? "as dear" : ratio > 1 ? `${fold(ratio)} cheaper` : `${fold(1 / ratio)} dearer`;
 export const plain = (value) => Number(value.toFixed(3)).toString();
 
 // What theory says of a method's exponent in this unit, and in which words; null where it says nothing. Where every evaluation costs
@@ -74,7 +76,7 @@ function evenInWords(scene, { em, mlem, breakeven }) {
 function fitInWords(scene, state) {
   const { targets, methods, paths, independent, predicted_for: gammas } = scene;
   const [low, high] = [targets[0], targets[targets.length - 1]].map((log) => digits(Math.exp(log)));
-  const intervals = methods.em.rows > 1 ? `; 95 % intervals by resampling ${paths} paths` : "";
+  const intervals = methods.em.rows > 1 ? `; 95\u00a0% intervals by resampling ${paths} paths` : "";
   const dashed = gammas.length && state.unit === "cost" ? " Dashed along the curves: theory, from terms of the error that were measured on other paths; nothing is fitted." : "";
   const fitted = `Slopes of log cost against log(1/error), fitted over ${shortName(scene)} ${low} to ${high}${intervals}.`;
   const chance = independent === null ? "" : ` ${chanceInWords(scene)}`;
