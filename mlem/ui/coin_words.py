@@ -135,7 +135,7 @@ def numbers(result: CoinResult) -> str:
     spread = "" if result.variance.z is None else f", that of their variance z = {digits(result.variance.z)}"
     return (
         f"Exact moments are sums over all outcomes of the coins. The mean of the draws has z = {digits(result.mean.z or 0.0)}"
-        f"{spread}. Evaluations against their expectation by formula: largest |z| = {digits(worst)}. v_k is the mean square of "
-        f"a correction along paths. A draw costs {digits(result.cost)} of one {level_name(len(result.levels))}; these cost "
+        f"{spread}. Evaluations against their expectation by formula: largest |z| = {digits(worst)}. $v_k$ is the mean square "
+        f"of a correction along paths. A draw costs {digits(result.cost)} of one {level_name(len(result.levels))}; these cost "
         f"{digits(result.spent)} each."
     )

@@ -79,13 +79,15 @@ def _next(params: HierarchyParams) -> str:
 
 def numbers(params: HierarchyParams, result: HierarchyResult) -> str:
     """How the numbers were got."""
-    paths = f"Errors over {whole(params.paths)} paths of {whole(result.steps)} steps, f and f^k on the same noise; {SURE} "
-    paths += "intervals from resampled paths. The path error is the RMSE at T, the drift error that of f^k − f along the paths."
+    paths = f"Errors over {whole(params.paths)} paths of {whole(result.steps)} steps, $f$ and $f^k$ on the same noise; {SURE} "
+    paths += (
+        "intervals from resampled paths. The path error is the RMSE at T, the drift error that of $f^k - f$ along the paths."
+    )
     if params.kind == "spectral":
         return f"{paths} Cost counts modes of the sum, which are really evaluated."
     shown = mlem.problems.get(params.sde).shape
     along = " The curves follow one coordinate, the others at their mean." if math.prod(shown) > 1 else ""
-    return f"{paths} Cost in model units, 2^(γk) for level k: γ prices the levels and changes no path.{along}"
+    return f"{paths} Cost in model units, $2^{{\\gamma k}}$ for level k: γ prices the levels and changes no path.{along}"
 
 
 def diagnosis(result: DiagnosticsResult) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
@@ -39,9 +40,11 @@ h2 {{ font-size: 1.5rem !important; }}
   h2 {{ font-size: 1.3rem !important; }}
   [class*="-presets"] {{ gap: 0.4rem !important; }}
   [class*="-presets"] button {{ padding: 0.25rem 0.7rem; }}
-  [data-testid="stMarkdownContainer"] table {{ display: block; overflow-x: auto; }}
+  [data-testid="stMarkdownContainer"] table {{ display: block; overflow-x: auto; white-space: nowrap; }}
   /* The table of findings: a paragraph each row, in place of columns of single words. */
-  [class*="-findings"] :is(table, tbody, tr, td) {{ display: block; border: none !important; padding: 0.1rem 0 !important; }}
+  [class*="-findings"] :is(table, tbody, tr, td) {{
+    display: block; border: none !important; padding: 0.1rem 0 !important; white-space: normal;
+  }}
   [class*="-findings"] tr {{ margin-bottom: 1rem; }}
   [class*="-findings"] :is(thead, td:empty) {{ display: none; }}
   [class*="-findings"] td:first-child {{ font-weight: 600; }}
@@ -209,13 +212,23 @@ def table(rows: Sequence[Row]) -> None:
     """Rows and columns, to be sorted and copied."""
     formats = {name: _number_format([row.get(name) for row in rows]) for name in (rows[0] if rows else {})}
     columns = {name: st.column_config.NumberColumn(format=format) for name, format in formats.items() if format}
-    st.dataframe(rows, hide_index=True, width="stretch", column_config=columns)
+    shown = [
+        {name: _rounded(value) if formats.get(name) == "localized" else value for name, value in row.items()} for row in rows
+    ]
+    st.dataframe(shown, hide_index=True, width="stretch", column_config=columns, placeholder="–")
 
 
 def _number_format(column: Sequence[object]) -> Literal["localized", "%.4g"] | None:
     """Thousands apart where no number is small, else four significant digits, of which Streamlit's own way would cut some off;
-    None for words and whole numbers."""
-    sizes = [abs(value) for value in column if isinstance(value, float) and value]
+    None for words and small whole numbers."""
+    sizes = [abs(value) for value in column if isinstance(value, float) and value and math.isfinite(value)]
     if not sizes:
-        return None
+        return "localized" if any(isinstance(value, int) and abs(value) >= 1000 for value in column) else None
     return "localized" if min(sizes) >= 1 else "%.4g"
+
+
+def _rounded(value: object) -> object:
+    """A number to four significant digits, and none of its whole ones lost."""
+    if not isinstance(value, float) or not value or not math.isfinite(value):
+        return value
+    return round(value, max(0, 3 - math.floor(math.log10(abs(value)))))

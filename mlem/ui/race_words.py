@@ -84,11 +84,12 @@ def lesson(params: RaceParams, result: RaceResult) -> str:
 def ledger(result: RaceResult) -> str:
     """How counted evaluations compare with the expected ones, and what the run took."""
     worst = max((abs(z) for z in (*result.em.z, *result.mlem.z)), default=0.0)
+    em, mlem = (measure(1000 * side.seconds, "ms") for side in (result.em, result.mlem))
     return (
         f"Evaluations are counted, per path, and compared with their expectation by formula: largest |z| = {digits(worst)}. "
-        f"Cost in model units, 2^(γk) for level k. When measured, the runs took {measure(1000 * result.em.seconds, 'ms')} "
-        f"(EM) and {measure(1000 * result.mlem.seconds, 'ms')} (ML-EM) for all paths. Networks whose price is only declared "
-        f"cost nothing to run, so such times show the solver’s own overhead. Reference: {result.reference}."
+        f"Cost in model units, $2^{{\\gamma k}}$ for level k. When measured, the runs took {em} (EM) and {mlem} (ML-EM) for "
+        "all paths. Networks whose price is only declared cost nothing to run, so such times show the solver’s own overhead. "
+        f"Reference: {result.reference}."
     )
 
 

@@ -145,10 +145,20 @@ def test_words_have_the_numbers_of_the_page() -> None:
         ([2.5, 2100513.2255], "localized"),
         ([0.0, -12.0], "localized"),
         ([0.00012345, 1e6], "%.4g"),
+        ([0.25, float("nan")], "%.4g"),
         ([1, 364], None),
+        ([69304, 13915340], "localized"),
         (["EM", "ML-EM"], None),
         ([None, 0.0], None),
     ],
 )
 def test_numbers_of_a_column_are_written_alike(column: list[object], expected: str | None) -> None:
     assert pages._number_format(column) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(181.0193, 181.0), (5792.619, 5793.0), (3472955504.242, 3472955504.0), (1.0, 1.0), (0.0, 0.0), ("EM", "EM")],
+)
+def test_a_number_has_four_digits_or_all_its_whole_ones(value: object, shown: object) -> None:
+    assert pages._rounded(value) == shown
