@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from mlem.errors import Estimate
@@ -50,6 +51,11 @@ def fold(ratio: float) -> str:
 def by(ratio: float) -> str:
     """By how much something is multiplied: "× 14.2"."""
     return f"×{_GLUE}{digits(ratio)}"
+
+
+def unbroken(text: str) -> str:
+    """A whole text, with its signs kept beside their numbers."""
+    return re.sub(r"(?<=\d) (?=[×%])| (?==)|(?<==) |(?<=×) (?=\d)", _GLUE, text)
 
 
 def estimate(value: Estimate) -> str:

@@ -106,7 +106,7 @@ steps, place = state[STEPS], state.get(EDITING)
 if not steps:
     st.caption("No step yet: copy a lesson above, or make the first step here.")
 for at, step in enumerate(steps):
-    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"teach.step.{at}"):
         asked = teaching.prompt(step)
         with st.container(width="stretch", gap=None):
             st.markdown(f"**{at + 1}. {teaching.described(step)}**")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlem.errors import Estimate
-from mlem.words import SURE, by, digits, estimate, fold, level_name, level_names, measure, percent, times, whole
+from mlem.words import SURE, by, digits, estimate, fold, level_name, level_names, measure, percent, times, unbroken, whole
 
 GLUE = "\N{NO-BREAK SPACE}"
 
@@ -64,6 +64,10 @@ def test_signs_and_units_stay_on_the_line_of_their_number() -> None:
         f"0.0164{GLUE}s",
         f"95{GLUE}%",
     ]
+
+
+def test_a_whole_text_keeps_its_signs_beside_their_numbers() -> None:
+    assert unbroken("22 × at γ = 1, × 4, 5 % off") == f"22{GLUE}× at γ{GLUE}={GLUE}1, ×{GLUE}4, 5{GLUE}% off"
 
 
 def test_names() -> None:

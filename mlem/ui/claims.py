@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+from mlem.words import unbroken
+
 _README = Path(__file__).parents[2] / "README.md"
 _HEADING = "## What was found"
 
@@ -15,7 +17,7 @@ def findings(readme: Path = _README) -> str:
     if not readme.is_file():
         return ""
     section = readme.read_text(encoding="utf-8").partition(_HEADING)[2].partition("\n## ")[0]
-    return "\n".join(line for line in section.splitlines() if line.startswith("|"))
+    return unbroken("\n".join(line for line in section.splitlines() if line.startswith("|")))
 
 
 def classroom() -> str:

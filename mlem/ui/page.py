@@ -40,6 +40,7 @@ h2 {{ font-size: 1.5rem !important; }}
   h2 {{ font-size: 1.3rem !important; }}
   [class*="-presets"] {{ gap: 0.4rem !important; }}
   [class*="-presets"] button {{ padding: 0.25rem 0.7rem; }}
+  [class*="-teach-step"] > :first-child {{ flex-basis: 100%; }}  /* its buttons come below */
   [data-testid="stMarkdownContainer"] table {{ display: block; overflow-x: auto; white-space: nowrap; }}
   /* The table of findings: a paragraph each row, in place of columns of single words. */
   [class*="-findings"] :is(table, tbody, tr, td) {{
@@ -50,6 +51,7 @@ h2 {{ font-size: 1.5rem !important; }}
   [class*="-findings"] td:first-child {{ font-weight: 600; }}
   [class*="-findings"] td:nth-child(2)::before {{ content: "theory: "; }}
   [class*="-findings"] td:nth-child(3)::before {{ content: "measured: "; }}
+  [class*="-findings"] td:nth-child(4)::before {{ content: "command: "; }}
 }}
 [data-testid="stMarkdownContainer"] > :is(p, ul, ol) {{ max-width: 50rem; }}  /* lines that can be read */
 [data-testid^="stBaseButton"] p {{ white-space: normal; }}

@@ -45,13 +45,13 @@ def form() -> Step | None:
         page, params = _place()
         hide = _hidden(page)
     with right:
-        intro = st.text_area("What you say first", key="step.intro", max_chars=MAX_WORDS, height=90)
+        intro = st.text_area("What you say first", key="step.intro", max_chars=MAX_WORDS, height="content")
         try:
             question = _question(page)
         except ValueError as error:
             st.info(f"The question is not whole yet: {error}.", icon=":material/edit:")
             return None
-        after = st.text_area("What you say once the answer is there", key="step.after", max_chars=MAX_WORDS, height=90)
+        after = st.text_area("What you say once the answer is there", key="step.after", max_chars=MAX_WORDS, height="content")
     return None if params is None else Step(page, params, intro, question, hide, after)
 
 
@@ -129,7 +129,7 @@ def _own_number(prompt: str) -> Question:
 
 
 def _own_choice(prompt: str) -> Question:
-    text = st.text_area("Choices, one a line", key="step.options", height=100, max_chars=MAX_WORDS)
+    text = st.text_area("Choices, one a line", key="step.options", height="content", max_chars=MAX_WORDS)
     options = tuple(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
     if not 2 <= len(options) <= MAX_OPTIONS:
         raise ValueError(f"it takes 2 to {MAX_OPTIONS} choices, and has {len(options)}")
