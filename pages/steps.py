@@ -5,7 +5,8 @@ from functools import partial
 
 import streamlit as st
 
-from mlem.experiments.steps import EXPERIMENT, StepsParams, StepsResult, load, steps
+from mlem.experiments.steps import EXPERIMENT, StepsParams, StepsResult, load
+from mlem.experiments.worker import WORKER
 from mlem.ui import crossover_figures, curves, lesson, live, page
 from mlem.ui.boot import through_app
 from mlem.ui.chart import chart
@@ -51,7 +52,10 @@ with controls:
     page.more_controls(params, ("doublings", "residual", "paths", "seed"), NAME)
 with picture:
     stored = load(params)
-    result = draw([stored], True) if stored is not None else live.live(params, partial(steps, params), draw, page=NAME)
+    if stored is not None:
+        result = draw([stored], True)
+    else:
+        result = live.live(params, partial(WORKER.steps, "steps", params), draw, page=NAME)
 
 if result is not None:
     caption = "Costs in evaluations of f¹, interpolated between runs at errors around the target."

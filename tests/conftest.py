@@ -58,3 +58,15 @@ def z_score() -> ZScore:
         return float((flat.mean() - mean) / (flat.std() / len(flat) ** 0.5))
 
     return score
+
+
+@pytest.fixture
+def computed_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What pages have computed in the worker, this process computes: there is none to be started."""
+    from mlem.experiments import steps, store
+    from mlem.experiments.worker import WORKER
+
+    monkeypatch.setattr(WORKER, "start", lambda: None)
+    monkeypatch.setattr(WORKER, "result", lambda chosen, params: chosen.run(params, None))
+    jobs = {"sweep": store.steps, "steps": steps.steps}
+    monkeypatch.setattr(WORKER, "steps", lambda kind, params, start=0: jobs[kind](params, start))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping
+from functools import cache
+from itertools import repeat
 from types import UnionType
 from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 
@@ -37,13 +39,20 @@ def unpack(kind: Any, value: Any, array: Callable[[str], np.ndarray]) -> Any:
     if isinstance(value, dict) and set(value) == {_ARRAY}:
         return array(value[_ARRAY])
     if dataclasses.is_dataclass(kind):
-        hints = get_type_hints(kind)
+        hints = _hints(kind)  # type: ignore[arg-type]  # that dataclasses can be hashed is not known
         return kind(**{name: unpack(hints[name], item, array) for name, item in value.items()})  # type: ignore[operator]
     of = get_args(kind)
     if get_origin(kind) in (UnionType, Union):
         return None if value is None else unpack(of[0], value, array)
     if get_origin(kind) is tuple:
-        return tuple(unpack(of[0], item, array) for item in value)
+        kinds = repeat(of[0], len(value)) if of[1:] == (Ellipsis,) else of
+        return tuple(unpack(each, item, array) for each, item in zip(kinds, value, strict=True))
     if get_origin(kind) is dict:
         return {key: unpack(of[1], item, array) for key, item in value.items()}
     return value
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """Of the fields of a dataclass; to find them takes longer than all else here."""
+    return get_type_hints(kind)

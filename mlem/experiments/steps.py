@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -132,7 +132,7 @@ def run(params: StepsParams, report: Report | None = None) -> StepsResult:
     return StepsResult(params.epsilon, sde.horizon, top, tuple(em_rmse), tuple(points), tuple(limit), fitted)
 
 
-def steps(params: StepsParams, start: int = 0) -> Iterator[Step[StepsResult]]:
+def steps(params: StepsParams, start: int = 0) -> Generator[Step[StepsResult], None, None]:
     """The experiment as a job of one part."""
     result = yield from sliced(partial(run, params))
     yield 1.0, result

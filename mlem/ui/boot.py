@@ -20,6 +20,7 @@ from streamlit.runtime import app_session
 from streamlit.runtime.app_session import AppSession
 
 from mlem.experiments.experiment import NAMES
+from mlem.experiments.worker import WORKER
 from mlem.ui.compression import compress_for_all
 
 ICON = Path(__file__).with_name("icon.svg")  # a file of ours: Streamlit fetches named icons from elsewhere
@@ -56,6 +57,7 @@ def _prepare() -> None:
     sys.setswitchinterval(_SWITCH)
     gc.collect()
     gc.freeze()
+    WORKER.start()
     _send_at_once()
     _watch_no_files()
     _theme_once()

@@ -17,7 +17,7 @@ from mlem import demo
 from mlem.experiments import limits
 from mlem.experiments.convergence import ConvergenceParams
 from mlem.experiments.store import load, swept
-from mlem.experiments.sweeper import SWEEPER
+from mlem.experiments.worker import WORKER
 from mlem.jobs import Factory, Pool, Snapshot
 from mlem.sweeps import Part
 from mlem.ui import along
@@ -48,8 +48,7 @@ def sweep(params: ConvergenceParams, draw: Draw[Part, R], *, page: str) -> R | N
     stored = load(params)
     if stored is not None:
         return draw([stored], True)
-    SWEEPER.start()
-    return live(swept(params), partial(SWEEPER.steps, swept(params)), draw, page=page)
+    return live(swept(params), partial(WORKER.steps, "sweep", swept(params)), draw, page=page)
 
 
 def live(key: Hashable, factory: Factory[T], draw: Draw[T, R], *, page: str) -> R | None:

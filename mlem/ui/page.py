@@ -15,6 +15,7 @@ from mlem.experiments import answers
 from mlem.experiments.experiment import Experiment
 from mlem.experiments.params import Params
 from mlem.experiments.result import Result, Row
+from mlem.experiments.worker import WORKER, WorkerEnded
 from mlem.ui import glossary, modes, share
 from mlem.ui.markdown import plain
 from mlem.ui.palette import DARK, LIGHT, text_on
@@ -153,24 +154,25 @@ def notices(messages: Sequence[str], state: object, page: str) -> None:
         st.info(plain(message[0].upper() + message[1:]), icon=":material/build:")
 
 
-def _computed(name: str, params: Params, run: Callable[[Any, None], Result]) -> Result:
+def _computed(chosen: Experiment, params: Params) -> Result:
     """One computation for all sessions that ask the same."""
-    key = (name, params)
+    key = (chosen.name, params)
     found: Result | None = _results.get(key)
-    if found is None and (found := answers.load(name, params)) is not None:
+    if found is None and (found := answers.load(chosen.name, params)) is not None:
         _results.put(key, found)
     if found is None:
         with st.spinner("Computing…"), aside():  # seen where it takes long
-            found = _results.make(key, partial(run, params, None))
+            found = _results.make(key, partial(WORKER.result, chosen, params))
     return found
 
 
 def compute(chosen: Experiment, params: Params) -> Any:
-    """The result. Stops the page where a run blew up, saying why and what to change."""
+    """The result. Stops the page where there is none, since a run blew up, saying why and what to change."""
     try:
-        return _computed(chosen.name, params, chosen.run)
-    except NonFiniteStep as error:
-        st.error(f"This run left the finite numbers: {error}.", icon=":material/crisis_alert:")
+        return _computed(chosen, params)
+    except (NonFiniteStep, WorkerEnded) as error:
+        why = f"This run left the finite numbers: {error}" if isinstance(error, NonFiniteStep) else f"Not computed: {error}"
+        st.error(f"{why}.", icon=":material/crisis_alert:")
         st.stop()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from mlem.experiments.experiment import Experiment
 from mlem.experiments.params import Params
 from mlem.experiments.race import RaceParams
 from mlem.jobs import Pool
@@ -17,6 +18,11 @@ from mlem.ui import live, page
 ROOT = Path(__file__).parents[2]
 
 Visit = Callable[[str, Mapping[str, str]], AppTest]
+
+
+@pytest.fixture(autouse=True)
+def _no_worker(computed_here: None) -> None:
+    """Of any test here."""
 
 
 class Clock:
@@ -47,13 +53,13 @@ def quick(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages show all that they have, and compute next to nothing for it."""
 
     @cache
-    def small(name: str, params: Params, run: Callable[[Params, None], object]) -> object:
+    def small(chosen: Experiment, params: Params) -> object:
         few = {"paths": 16, "draws": 10, "epsilon": 0.2, "levels": 4, "dim": None}
         values = {name: getattr(params, name) for name in params.specs()}
         values |= {name: least for name, least in few.items() if name in values}
         if isinstance(params, RaceParams):
             values = {"paths": 16}  # any other race takes seconds to plan
-        return run(type(params)(**type(params).mend(values)[0]), None)
+        return chosen.run(type(params)(**type(params).mend(values)[0]), None)
 
     monkeypatch.setattr(page, "_computed", small)
 

@@ -183,7 +183,7 @@ def test_what_only_prices_neither_restarts_the_job_nor_waits(monkeypatch: pytest
 
     def told(key: object, factory: partial[object], draw: object, *, page: str) -> None:
         keys.append(key)
-        assert factory.args == (key,)
+        assert factory.args == ("sweep", key)
 
     monkeypatch.setattr(live, "load", lambda params: None)
     monkeypatch.setattr(live, "live", told)

@@ -26,17 +26,20 @@ class Outer:
     none: Inner | None
     some: Inner | None
     pairs: tuple[tuple[int, str], ...]
+    many: tuple[Inner, ...]
+    mixed: tuple[str, Inner]
     by_name: dict[str, np.ndarray]
     flag: bool
 
 
 def test_every_kind_of_field_comes_back() -> None:
     values = np.arange(6.0).reshape(2, 3)
-    whole = Outer(0.1, None, Inner("a", values), ((1, "one"),), {"x": values, "y": values.astype(int)}, True)
+    inner = Inner("a", values)
+    whole = Outer(0.1, None, inner, ((1, "one"),), (inner, inner), ("b", inner), {"x": values, "y": values.astype(int)}, True)
     back = there_and_back(whole)
     assert (back.number, back.none, back.flag) == (0.1, None, True)
     assert back.some is not None
-    assert back.some.name == "a"
+    assert (back.some.name, back.many[1].name, back.mixed[0], back.mixed[1].name) == ("a", "a", "b", "a")
     for one, other in ((back.some.values, values), (back.by_name["x"], values), (back.by_name["y"], values.astype(int))):
         assert one.dtype == other.dtype
         np.testing.assert_array_equal(one, other)

@@ -1,8 +1,8 @@
-"""Sweeps in a process beside the server's. An interpreter works at one thing at a time, so that whoever moves a control would
-wait for the sweeps of all others.
+"""A process beside the server's that computes for it. An interpreter works at one thing at a time, so that whoever moves a
+control would wait for the sweeps, and the new results, of all others.
 
-The process is asked by lines of JSON: for the next step of a job, or to forget a job. For a step it answers with such a line,
-and with the arrays of the part that the step finished, if any. It ends when its input does, which is when the server ends.
+It is asked by lines of JSON: for a result, for the next step of a job, or to forget a job. It answers with such a line, and
+with the arrays of what it has computed. It ends when its input does, which is when the server ends.
 """
 
 from __future__ import annotations
@@ -14,22 +14,36 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal, TypeAlias, get_type_hints
 
 import safetensors.numpy
 import torch
 
-from mlem.experiments import store
+from mlem.errors import NonFiniteStep
+from mlem.experiments import steps, store
 from mlem.experiments.convergence import ConvergenceParams
+from mlem.experiments.experiment import Experiment, get
 from mlem.experiments.packing import Arrays, pack, unpack
+from mlem.experiments.params import Params
+from mlem.experiments.result import Result
+from mlem.experiments.steps import StepsParams, StepsResult
 from mlem.jobs import Step
 from mlem.sweeps import Part
 
+Job: TypeAlias = Generator[Step[Any], None, None]
+
+_JOBS: dict[str, tuple[Callable[[Any, int], Job], type[Params], type]] = {
+    "sweep": (lambda params, start: store.steps(params, start), ConvergenceParams, Part),
+    "steps": (lambda params, start: steps.steps(params, start), StepsParams, StepsResult),
+}
+"""By kind: (params, number of the first part) -> the job's steps, and of what types params and parts are."""
+
+_COMPUTED = ("race", "hierarchy", "diagnostics", "coin")  # on pages, while somebody waits for it
 _ROOT = Path(__file__).parents[2]
 _FRUGAL = {"MALLOC_ARENA_MAX": "1"}  # else glibc keeps freed memory for each of the threads that do slices
 _NICE = 5  # the server goes first where there are not enough processors for both
@@ -37,7 +51,11 @@ _NICE = 5  # the server goes first where there are not enough processors for bot
 _log = logging.getLogger(__name__)
 
 
-class Sweeper:
+class WorkerEnded(RuntimeError):
+    """The process has ended, and the one that was started in its place, too: it may be that there is too little memory."""
+
+
+class Worker:
     """The process, which is started when it is first wanted, and again where it has ended."""
 
     def __init__(self) -> None:
@@ -51,18 +69,25 @@ class Sweeper:
             with self._lock:
                 self._running()
 
-    def steps(self, params: ConvergenceParams, start: int = 0) -> Generator[Step[Part], None, None]:
-        """As ``store.steps``, with the same numbers. If the process has ended, the job goes on in another one, after its last
-        part. Raises RuntimeError where that ends, too, or the sweep fails."""
+    def result(self, chosen: Experiment, params: Params) -> Result:
+        """As ``chosen.run``, with the same numbers. Raises NonFiniteStep as that does, WorkerEnded, and RuntimeError for any
+        other error."""
+        told, arrays = self._ask({"run": chosen.name, "params": asdict(params)})
+        if "blown up" in told:
+            raise NonFiniteStep(**told["blown up"])
+        result: Result = unpack(get_type_hints(chosen.run)["return"], told["result"], arrays.__getitem__)
+        return result
+
+    def steps(self, kind: Literal["sweep", "steps"], params: Params, start: int = 0) -> Job:
+        """The steps of a job, with the same parts as here. If the process has ended, the job goes on in another one, after its
+        last part. Raises WorkerEnded, and RuntimeError where the job fails."""
         job, parts = next(self._jobs), start
         try:
             while True:
-                told, arrays = self._ask({"job": job, "params": asdict(params), "parts": parts})
-                if "error" in told:
-                    raise RuntimeError(told["error"])
+                told, arrays = self._ask({"job": job, "kind": kind, "params": asdict(params), "parts": parts})
                 if "done" not in told:
                     return
-                part = unpack(Part, told["part"], arrays.__getitem__) if told["part"] else None
+                part = unpack(_JOBS[kind][2], told["part"], arrays.__getitem__) if told["part"] else None
                 parts += part is not None
                 yield told["done"], part
         finally:
@@ -77,10 +102,13 @@ class Sweeper:
                 assert process.stdout is not None
                 with suppress(BrokenPipeError, EOFError):
                     _write(process.stdin, request)
-                    return _read(process.stdout)
+                    told, arrays = _read(process.stdout)
+                    if "error" in told:
+                        raise RuntimeError(told["error"])
+                    return told, arrays
                 process.communicate()  # closes the pipes
-                _log.warning("the process that computes sweeps has ended, with status %d", process.returncode)
-        raise RuntimeError("the process that computes sweeps has ended, twice; there may be too little memory")
+                _log.warning("the process that computes has ended, with status %d", process.returncode)
+        raise WorkerEnded("the process that computes has ended, twice; there may be too little memory for this")
 
     def _forget(self, job: int) -> None:
         with self._lock:
@@ -102,7 +130,7 @@ class Sweeper:
         return self._process
 
 
-SWEEPER = Sweeper()
+WORKER = Worker()
 """The server's."""
 
 
@@ -126,7 +154,7 @@ def _read(stream: IO[bytes]) -> tuple[dict[str, Any], Arrays]:
 
 def serve(asked: IO[bytes], answers: IO[bytes]) -> None:
     """Answers requests as long as there are any."""
-    jobs = dict[int, Generator[Step[Part], None, None]]()
+    jobs = dict[int, Job]()
     while True:
         try:
             request, _ = _read(asked)
@@ -138,17 +166,27 @@ def serve(asked: IO[bytes], answers: IO[bytes]) -> None:
             continue
         arrays = Arrays()
         try:
-            told = _step(jobs, request, arrays)
+            told = _result(request, arrays) if "run" in request else _step(jobs, request, arrays)
         except Exception as error:
-            _log.exception("a sweep failed")
+            _log.exception("a computation failed")
             told = {"error": f"{type(error).__name__}: {error}"}
         _write(answers, told, arrays)
 
 
-def _step(jobs: dict[int, Generator[Step[Part], None, None]], request: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
+def _result(request: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
+    """The result of an experiment, or where it left the finite numbers."""
+    chosen = get(request["run"])
+    try:
+        return {"result": pack(chosen.run(chosen.params(**request["params"]), None), arrays)}
+    except NonFiniteStep as error:
+        return {"blown up": vars(error)}
+
+
+def _step(jobs: dict[int, Job], request: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
     """The next step of a job, which begins if it is not known; nothing where it has none."""
     if request["job"] not in jobs:
-        jobs[request["job"]] = store.steps(ConvergenceParams(**request["params"]), request["parts"])
+        begin, params, _ = _JOBS[request["kind"]]
+        jobs[request["job"]] = begin(params(**request["params"]), request["parts"])
     step = next(jobs[request["job"]], None)
     if step is None:
         return {}
@@ -164,6 +202,8 @@ def main() -> None:
     if hasattr(os, "nice"):
         os.nice(_NICE)
     torch.set_num_threads(1)
+    for name in _COMPUTED:
+        get(name)  # imports it
     with suppress(BrokenPipeError):
         serve(sys.stdin.buffer, answers)
 

@@ -1,4 +1,4 @@
-"""Sweeps in a process of their own give the same numbers, and survive it."""
+"""What the worker computes are the numbers that this process would compute; it may be killed, and is not missed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mlem.experiments import store, sweeper
+from mlem.errors import NonFiniteStep
+from mlem.experiments import coin, race, store, worker
+from mlem.experiments.coin import CoinParams
 from mlem.experiments.convergence import ConvergenceParams
-from mlem.experiments.sweeper import Sweeper, serve
+from mlem.experiments.experiment import Experiment
+from mlem.experiments.params import Params
+from mlem.experiments.race import RaceParams
+from mlem.experiments.result import differences, plain
+from mlem.experiments.worker import Worker, WorkerEnded, serve
 from mlem.jobs import Step
 from mlem.planning import ErrorModel
 from mlem.sweeps import Part, Run
@@ -25,14 +31,22 @@ SMALL = ConvergenceParams(levels=4, paths=32)
 
 
 @pytest.fixture
-def own() -> Iterator[Sweeper]:
+def own() -> Iterator[Worker]:
     """A process of the test's own, which ends with it."""
-    one = Sweeper()
+    one = Worker()
     yield one
     kill(one)
 
 
-def kill(one: Sweeper) -> None:
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Worker]:
+    """A process of the tests that let it live."""
+    one = Worker()
+    yield one
+    kill(one)
+
+
+def kill(one: Worker) -> None:
     if (process := one._process) is not None:
         process.kill()
         process.communicate()
@@ -60,42 +74,75 @@ def same(one: object, other: object) -> bool:
     return one == other
 
 
-def test_the_numbers_are_the_same(own: Sweeper) -> None:
-    assert same(tuple(islice(parts(own.steps(SMALL)), 3)), here()[:3])
+@pytest.mark.parametrize(
+    ("chosen", "params"),
+    [(coin.EXPERIMENT, CoinParams(draws=10)), (race.EXPERIMENT, RaceParams(sde="double-well", epsilon=0.2, paths=16))],
+)
+def test_results_are_the_same(shared: Worker, chosen: Experiment, params: Params) -> None:
+    here, there = chosen.run(params, None), shared.result(chosen, params)
+    assert type(here) is type(there)
+    assert differences(plain(here), plain(there)) == []
+
+
+def test_where_a_run_blows_up_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    blown = NonFiniteStep(step=7, time=0.5, level=None, path=3, weight=9.0)
+
+    def run(params: Params, report: None) -> None:
+        raise blown
+
+    monkeypatch.setattr(worker, "get", lambda name: Experiment(name, "?", CoinParams, run))  # type: ignore[arg-type]
+    (told,) = answered({"run": "coin", "params": asdict(CoinParams())})
+    assert vars(NonFiniteStep(**told["blown up"])) == vars(blown)  # type: ignore[arg-type]
+
+
+def test_a_run_that_blows_up_is_raised_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"blown up": {"step": 7, "time": 0.5, "level": 2, "path": 3, "weight": 9.0}}
+    monkeypatch.setattr(Worker, "_ask", lambda *_: (told, {}))
+    with pytest.raises(NonFiniteStep, match="step 7"):
+        Worker().result(coin.EXPERIMENT, CoinParams())
+
+
+def test_what_fails_there_is_raised_here(shared: Worker) -> None:
+    with pytest.raises(RuntimeError, match="ValueError: experiment takes one of"):
+        shared.result(replace(coin.EXPERIMENT, name="none"), CoinParams())
+
+
+def test_parts_are_the_same(shared: Worker) -> None:
+    assert same(tuple(islice(parts(shared.steps("sweep", SMALL)), 3)), here()[:3])
     assert not same(here()[:1], here()[1:2])
 
 
-def test_it_begins_where_it_is_told_and_ends(own: Sweeper) -> None:
-    steps = list(own.steps(SMALL, len(here()) - 2))
+def test_it_begins_where_it_is_told_and_ends(shared: Worker) -> None:
+    steps = list(shared.steps("sweep", SMALL, len(here()) - 2))
     assert same(tuple(parts(iter(steps))), here()[-2:])
     assert steps[-1][0] == 1.0
 
 
-def test_a_sweep_goes_on_though_the_process_is_killed(own: Sweeper) -> None:
+def test_a_sweep_goes_on_though_the_process_is_killed(own: Worker) -> None:
     seen = list[Part]()
-    for part in islice(parts(own.steps(SMALL)), 3):
+    for part in islice(parts(own.steps("sweep", SMALL)), 3):
         seen.append(part)
         kill(own)
     assert same(tuple(seen), here()[:3])
 
 
-def test_where_each_process_ends_the_sweep_fails(own: Sweeper, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweeper, "__spec__", SimpleNamespace(name="mlem.errors"))  # which ends at once
-    with pytest.raises(RuntimeError, match="has ended, twice; there may be too little memory"):
-        next(own.steps(SMALL))
+def test_where_each_process_ends_the_sweep_fails(own: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "__spec__", SimpleNamespace(name="mlem.errors"))  # which ends at once
+    with pytest.raises(WorkerEnded, match="has ended, twice; there may be too little memory"):
+        next(own.steps("sweep", SMALL))
 
 
-def test_two_sweeps_take_turns(own: Sweeper) -> None:
+def test_two_sweeps_take_turns(shared: Worker) -> None:
     other = replace(SMALL, seed=1)
-    one, two = parts(own.steps(SMALL)), parts(own.steps(other))
+    one, two = parts(shared.steps("sweep", SMALL)), parts(shared.steps("sweep", other))
     for mine, yours in zip(islice(one, 2), islice(two, 2), strict=True):
         assert same(mine.runs[0].piece, yours.runs[0].piece)
         assert not same(mine.runs, yours.runs)
 
 
-def test_it_is_not_interrupted_with_the_server(own: Sweeper) -> None:
+def test_it_is_not_interrupted_with_the_server(own: Worker) -> None:
     """Whoever ends the server from a terminal interrupts both: the process ends when its input does."""
-    steps = parts(own.steps(SMALL))
+    steps = parts(own.steps("sweep", SMALL))
     next(steps)
     process = own._process
     assert process is not None
@@ -112,7 +159,7 @@ def test_what_a_sweep_raises_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ValueError("no such thing")
 
     monkeypatch.setattr(store, "steps", fails)
-    request = {"job": 0, "params": asdict(SMALL), "parts": 0}
+    request = {"job": 0, "kind": "sweep", "params": asdict(SMALL), "parts": 0}
     assert answered(request, request) == [
         {"done": 0.5, "part": None, "bytes": 0},
         {"error": "ValueError: no such thing", "bytes": 0},
@@ -130,7 +177,7 @@ def test_a_job_that_is_forgotten_is_closed(monkeypatch: pytest.MonkeyPatch) -> N
             closed.append(start)
 
     monkeypatch.setattr(store, "steps", watched)
-    ask = {"job": 0, "params": asdict(SMALL), "parts": 7}
+    ask = {"job": 0, "kind": "sweep", "params": asdict(SMALL), "parts": 7}
     told = answered(ask, ask, {"forget": 0}, {"forget": 5}, ask)
     assert [answer["done"] for answer in told] == [0.25, 0.5, 0.25]
     assert closed[0] == 7
@@ -140,7 +187,7 @@ def answered(*requests: dict[str, object]) -> list[dict[str, object]]:
     """What the process answers to ``requests``, in this one."""
     with TemporaryFile() as asked, TemporaryFile() as answers:
         for request in requests:
-            sweeper._write(asked, request)
+            worker._write(asked, request)
         asked.seek(0)
         serve(asked, answers)
         answers.seek(0)
