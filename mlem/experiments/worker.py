@@ -14,8 +14,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Generator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
@@ -61,18 +61,18 @@ class Worker:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._jobs = count()
-        self._lock = threading.Lock()
+        self._free, self._busy, self._awaited = threading.Condition(), False, 0
 
     def start(self) -> None:
         """Starts the process, if there is none; it is ready a second or two later."""
         if self._ended():
-            with self._lock:
+            with self._turn():
                 self._running()
 
     def result(self, chosen: Experiment, params: Params) -> Result:
         """As ``chosen.run``, with the same numbers. Raises NonFiniteStep as that does, WorkerEnded, and RuntimeError for any
         other error."""
-        told, arrays = self._ask({"run": chosen.name, "params": asdict(params)})
+        told, arrays = self._ask({"run": chosen.name, "params": asdict(params)}, awaited=True)
         if "blown up" in told:
             raise NonFiniteStep(**told["blown up"])
         result: Result = unpack(get_type_hints(chosen.run)["return"], told["result"], arrays.__getitem__)
@@ -93,9 +93,24 @@ class Worker:
         finally:
             self._forget(job)
 
-    def _ask(self, request: dict[str, Any]) -> tuple[dict[str, Any], Arrays]:
+    @contextmanager
+    def _turn(self, *, awaited: bool = False) -> Iterator[None]:
+        """One at a time; what somebody waits for comes before what somebody looks on."""
+        with self._free:
+            self._awaited += awaited
+            self._free.wait_for(lambda: not self._busy and (awaited or not self._awaited))
+            self._awaited -= awaited
+            self._busy = True
+        try:
+            yield
+        finally:
+            with self._free:
+                self._busy = False
+                self._free.notify_all()
+
+    def _ask(self, request: dict[str, Any], *, awaited: bool = False) -> tuple[dict[str, Any], Arrays]:
         """The answer to a request, asked again of a new process if the one that was asked has ended."""
-        with self._lock:
+        with self._turn(awaited=awaited):
             for _ in range(2):
                 process = self._running()
                 assert process.stdin is not None
@@ -111,7 +126,7 @@ class Worker:
         raise WorkerEnded("the process that computes has ended, twice; there may be too little memory for this")
 
     def _forget(self, job: int) -> None:
-        with self._lock:
+        with self._turn():
             if self._process is not None and self._process.stdin is not None and not self._ended():
                 with suppress(BrokenPipeError):
                     _write(self._process.stdin, {"forget": job})

@@ -20,8 +20,10 @@ SMALL = ConvergenceParams(sde="ornstein-uhlenbeck", levels=5, paths=32)
 
 @pytest.fixture(scope="module")
 def part() -> Part:
-    """The default sweep, whole."""
-    return ConvergenceParams().sweep().whole()
+    """The default sweep, whole, as it ships: that the code gives it is tested with the store."""
+    shipped = load(ConvergenceParams())
+    assert shipped is not None
+    return shipped
 
 
 @pytest.mark.parametrize("gamma", [1.0, 2.5, 4.0])

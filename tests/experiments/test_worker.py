@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, fields, replace
 from functools import cache
@@ -138,6 +140,25 @@ def test_two_sweeps_take_turns(shared: Worker) -> None:
     for mine, yours in zip(islice(one, 2), islice(two, 2), strict=True):
         assert same(mine.runs[0].piece, yours.runs[0].piece)
         assert not same(mine.runs, yours.runs)
+
+
+def test_what_is_waited_for_comes_before_jobs() -> None:
+    one, order = Worker(), list[str]()
+
+    def asks(name: str, awaited: bool) -> None:
+        with one._turn(awaited=awaited):
+            order.append(name)
+
+    with one._turn():
+        threads = [threading.Thread(target=asks, args=("job", False)) for _ in range(3)]
+        threads.append(threading.Thread(target=asks, args=("result", True)))
+        for thread in threads:
+            thread.start()
+        while one._awaited == 0:
+            time.sleep(0.001)
+    for thread in threads:
+        thread.join()
+    assert order == ["result", "job", "job", "job"]
 
 
 def test_it_is_not_interrupted_with_the_server(own: Worker) -> None:
