@@ -65,6 +65,11 @@ class Runs:
         """RMSE of each run over resampled paths."""
         return np.sqrt(bootstrap_means(self.squared, resamples=RESAMPLES).clip(min=0.0))
 
+    @cached_property
+    def lines(self) -> _Lines:
+        """What the frontier is made of, but for costs: of the runs first, then of each resample."""
+        return _Lines(np.vstack([self.errors, self.resampled]), self.family)
+
 
 def level_prices(levels: int, unit: str, gamma: float) -> Float[np.ndarray, " levels"]:
     """The price of one evaluation of each level: 2^(γ(k−1)) as "cost", 1 as "evaluations"."""
@@ -92,7 +97,7 @@ def frontier(
     """The least cost at each target error: of runs with at most that error, and of points between two neighbours of a family
     whose errors bracket it, by interpolation in log–log. Where nothing reaches a target it is inf. It never rises with the
     target. Raises ValueError for costs that are not positive."""
-    return np.exp(_lowest(_lines(errors, costs, family), np.log(targets)))
+    return np.exp(_lowest(_Lines(errors, family), costs, targets))
 
 
 def shares(
@@ -101,15 +106,15 @@ def shares(
     """Each level's share of the cost at each target, of the run or between the two neighbours that make the frontier there; NaN
     where nothing reaches the target."""
     costs = prices(runs, unit, gamma)
-    lines, at = _lines(runs.errors, costs, runs.family), np.log(targets)
-    best = [int(np.argmin(lines.at(t))) for t in at]
+    lines, at, y = _Lines(runs.errors, runs.family), np.log(targets), _log_costs(costs)
+    best = [int(np.argmin(lines.at(t, y))) for t in at]
     first, second = lines.first[best], lines.second[best]
     apart = np.log(np.maximum(runs.errors, _LEAST))
     gap = apart[second] - apart[first]
     weight = np.divide(at - apart[first], gap, out=np.zeros(len(at)), where=gap != 0)[:, None]
     paid = runs.evaluations * level_prices(runs.evaluations.shape[1], unit, gamma) / costs[:, None]
     found = (1 - weight) * paid[first] + weight * paid[second]
-    return np.where(np.isfinite(_lowest(lines, at))[:, None], found, np.nan)
+    return np.where(np.isfinite(_lowest(lines, costs, targets))[:, None], found, np.nan)
 
 
 @dataclass(frozen=True)
@@ -135,8 +140,7 @@ def envelope(runs: Runs, costs: Float[np.ndarray, " runs"], targets: Float[np.nd
     """The frontier of ``runs`` at the prices ``costs`` over ascending ``targets``; what follows reads everything from it."""
     if not (np.diff(targets) > 0).all():
         raise ValueError("targets takes ascending errors")
-    errors = np.vstack([runs.errors, runs.resampled])
-    found = frontier(errors, costs, runs.family, targets)
+    found = np.exp(_lowest(runs.lines, costs, targets))
     return Envelope(np.asarray(targets, dtype=float), found[0], found[1:])
 
 
@@ -219,48 +223,62 @@ def _bend(curve: Envelope) -> tuple[float, float] | None:
     return (coarse, fine) if low * high > 0 and abs(fine - coarse) > _BEND else None
 
 
-@dataclass(frozen=True)
 class _Lines:
-    """Straight pieces of log cost over log error x, each valid in [low, high]. A run is a level piece from its error up."""
+    """Straight pieces of log cost over log error x, each valid in [low, high]: a run is a level piece from its error up, and
+    between two neighbours of a family there is a slanted one. All of it but costs, for runs that are priced many times."""
 
-    low: Float[np.ndarray, "*resamples lines"]
-    high: Float[np.ndarray, "*resamples lines"]
-    slope: Float[np.ndarray, "*resamples lines"]
-    intercept: Float[np.ndarray, "*resamples lines"]
-    first: Int[np.ndarray, " lines"]
-    second: Int[np.ndarray, " lines"]
+    def __init__(self, errors: Float[np.ndarray, "*resamples runs"], family: Int[np.ndarray, " runs"]) -> None:
+        order = np.argsort(family, kind="stable")
+        together = family[order][1:] == family[order][:-1]
+        first, second = order[:-1][together], order[1:][together]
+        runs = np.arange(len(family))
+        self.first, self.second = np.concatenate([runs, first]), np.concatenate([runs, second])
+        x = np.log(np.maximum(errors, _LEAST)).T.copy()  # lines lie in rows, of which few are looked at
+        level, x0, x1 = np.full_like(x, np.inf), x[first], x[second]
+        apart = np.abs(x1 - x0) > _SAME
+        self._low = np.concatenate([x, np.where(apart, np.minimum(x0, x1), np.inf)])
+        self._high = np.concatenate([level, np.maximum(x0, x1)])
+        self._x0, self._gap = x[self.first], np.concatenate([level, np.where(apart, x1 - x0, np.inf)])
+        resamples = tuple(range(1, x.ndim))
+        self._begin, self._end = self._low.min(resamples), self._high.max(resamples)
+        self._surely = x.max(resamples)  # where each run is valid in every resample
 
-    def at(self, x: float) -> Float[np.ndarray, "*resamples lines"]:
-        valid = (self.low <= x) & (x <= self.high)
-        return np.where(valid, self.intercept + self.slope * x, np.inf)
+    def at(
+        self, x: float, y: Float[np.ndarray, " runs"], lines: Int[np.ndarray, " some"] | slice = slice(None)
+    ) -> Float[np.ndarray, "some *resamples"]:
+        """The log costs at x of ``lines``, for runs with the log costs y; inf where a piece is not valid."""
+        low, high, x0, gap = (values[lines] for values in (self._low, self._high, self._x0, self._gap))
+        y0, rise = (values.reshape(-1, *(1 for _ in low.shape[1:])) for values in self._rise(y, lines))
+        slope = rise / gap
+        return np.where((low <= x) & (x <= high), y0 - slope * x0 + slope * x, np.inf)
+
+    def lowest(self, x: float, y: Float[np.ndarray, " runs"]) -> Float[np.ndarray, "*resamples"]:
+        """The least of them. What is dearer than a run that reaches x in every resample is not looked at."""
+        enough = y[self._surely <= x].min(initial=np.inf) + _SAME
+        cheap = np.minimum(y[self.first], y[self.second]) <= enough
+        near = np.flatnonzero(cheap & (self._begin <= x) & (x <= self._end))
+        return np.asarray(self.at(x, y, near).min(0, initial=np.inf))
+
+    def _rise(
+        self, y: Float[np.ndarray, " runs"], lines: Int[np.ndarray, " some"] | slice
+    ) -> tuple[Float[np.ndarray, " some"], Float[np.ndarray, " some"]]:
+        """The log cost of the first run of each line, and how much that of the second is higher."""
+        first = y[self.first[lines]]
+        return first, y[self.second[lines]] - first
 
 
-def _lines(
-    errors: Float[np.ndarray, "*resamples runs"], costs: Float[np.ndarray, " runs"], family: Int[np.ndarray, " runs"]
-) -> _Lines:
+def _log_costs(costs: Float[np.ndarray, " runs"]) -> Float[np.ndarray, " runs"]:
     if not (costs > 0).all():
         raise ValueError(f"costs takes positive numbers, got {costs.min():g}")
-    order = np.argsort(family, kind="stable")
-    together = family[order][1:] == family[order][:-1]
-    first, second = order[:-1][together], order[1:][together]
-    x, y = np.log(np.maximum(errors, _LEAST)), np.log(costs)
-    x0, x1, y0, y1 = x[..., first], x[..., second], y[first], y[second]
-    apart = np.abs(x1 - x0) > _SAME
-    slope = np.divide(y1 - y0, x1 - x0, out=np.zeros_like(x0), where=apart)
-    runs, level = np.arange(len(costs)), np.zeros_like(x)
-    return _Lines(
-        low=np.concatenate([x, np.where(apart, np.minimum(x0, x1), np.inf)], axis=-1),
-        high=np.concatenate([level + np.inf, np.maximum(x0, x1)], axis=-1),
-        slope=np.concatenate([level, slope], axis=-1),
-        intercept=np.concatenate([level + y, y0 - slope * x0], axis=-1),
-        first=np.concatenate([runs, first]),
-        second=np.concatenate([runs, second]),
-    )
+    return np.log(costs)
 
 
-def _lowest(lines: _Lines, x: Float[np.ndarray, " targets"]) -> Float[np.ndarray, "*resamples targets"]:
-    """Target by target, so that the arrays stay small."""
-    return np.stack([lines.at(target).min(-1, initial=np.inf) for target in x], axis=-1)
+def _lowest(
+    lines: _Lines, costs: Float[np.ndarray, " runs"], targets: Float[np.ndarray, " targets"]
+) -> Float[np.ndarray, "*resamples targets"]:
+    """Log cost, target by target, so that the arrays stay small."""
+    y = _log_costs(costs)
+    return np.stack([lines.lowest(x, y) for x in np.log(targets)], axis=-1)
 
 
 def _log_ratio(em: Envelope, mlem: Envelope) -> Float[np.ndarray, "fits targets"]:

@@ -88,7 +88,7 @@ def live(key: Hashable, factory: Factory[T], draw: Draw[T, R], *, page: str) -> 
 
 def _worth_drawing(parts: int) -> int:
     """How many of them: the more there are, the less does one more change the picture, which takes as long to draw."""
-    return parts - parts % 2 ** max(0, parts.bit_length() - 4)
+    return parts - parts % 2 ** max(0, parts.bit_length() - 3)
 
 
 def _has_to_wait(key: Hashable) -> bool:

@@ -99,7 +99,7 @@ def test_where_a_run_blows_up_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_run_that_blows_up_is_raised_here(monkeypatch: pytest.MonkeyPatch) -> None:
     told = {"blown up": {"step": 7, "time": 0.5, "level": 2, "path": 3, "weight": 9.0}}
-    monkeypatch.setattr(Worker, "_ask", lambda *_: (told, {}))
+    monkeypatch.setattr(Worker, "_ask", lambda *_, **__: (told, {}))
     with pytest.raises(NonFiniteStep, match="step 7"):
         Worker().result(coin.EXPERIMENT, CoinParams())
 
