@@ -1,4 +1,5 @@
-# The app as one process: docker build -t mlem-lab . && docker run --read-only --tmpfs /tmp -p 8501:8501 mlem-lab
+# The app, a server and one process that computes for it:
+# docker build -t mlem-lab . && docker run --read-only --tmpfs /tmp -p 8501:8501 mlem-lab
 FROM python:3.11-slim
 
 # Where pip finds PyTorch built for the CPU alone; the default build brings gigabytes of CUDA along. A Space passes its variables

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -158,8 +158,9 @@ def _as_root_without_rights() -> list[str]:
 
 
 def _runs(python: Sequence[str], module: str) -> bool:
-    """Whether this Python starts, and finds the module."""
-    test = f"import importlib.util; assert importlib.util.find_spec({module!r})"
+    """Whether this Python starts, can start itself, and finds the module."""
+    itself = "import subprocess, sys; subprocess.run([sys.executable, '-c', ''], check=True)"
+    test = f"import importlib.util; assert importlib.util.find_spec({module!r}); {itself}"
     return subprocess.run([*python, "-c", test], capture_output=True, check=False).returncode == 0
 
 
@@ -211,7 +212,8 @@ def _well(image: Image, tell: Callable[[str], None]) -> bool:
                     check=False,
                 )
                 if check.returncode == 0:
-                    tell(f"the health check passes; {_processes(app.pid)} process, {_memory(app.pid)}")
+                    processes = _processes(app.pid)
+                    tell(f"the health check passes; {len(processes)} processes, {_memory(processes)}")
                     return True
                 time.sleep(0.5)
             log.seek(0)
@@ -223,17 +225,16 @@ def _well(image: Image, tell: Callable[[str], None]) -> bool:
             app.wait()
 
 
-def _processes(group: int) -> int:
-    """How many processes the app is."""
-    stats = [stat.read_text().rpartition(")")[2].split() for stat in Path("/proc").glob("[0-9]*/stat")]
-    return sum(int(fields[2]) == group and fields[0] != "Z" for fields in stats)
+def _processes(group: int) -> list[Path]:
+    """Of the app: where Linux tells of each."""
+    fields = {stat.parent: stat.read_text().rpartition(")")[2].split() for stat in Path("/proc").glob("[0-9]*/stat")}
+    return [process for process, told in fields.items() if int(told[2]) == group and told[0] != "Z"]
 
 
-def _memory(process: int) -> str:
-    status: Mapping[str, str] = dict(
-        line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines() if ":" in line
-    )
-    return f"{int(status['VmRSS'].split()[0]) / 1e6:.2f} GB"
+def _memory(processes: Sequence[Path]) -> str:
+    """What is resident, of all together; what they share counts for each."""
+    lines = [line for process in processes for line in (process / "status").read_text().splitlines()]
+    return f"{sum(int(line.split()[1]) for line in lines if line.startswith('VmRSS:')) / 1e6:.2f} GB"
 
 
 if __name__ == "__main__":

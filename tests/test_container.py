@@ -28,7 +28,7 @@ def test_the_dockerfile_is_linted() -> None:
 def test_its_steps_start_an_app_that_is_well() -> None:
     told: list[str] = []
     assert replay(reuse=True, tell=told.append), "\n".join(told)
-    assert "the health check passes; 1 process" in told[-1]
+    assert "the health check passes; 2 processes" in told[-1], "the server, and what computes for it"
 
 
 def test_what_the_container_is() -> None:
