@@ -3,6 +3,7 @@
 import streamlit as st
 
 from mlem.ui.boot import ICON, boot
+from mlem.ui.comings import asks_again
 from mlem.ui.live import pool
 from mlem.ui.modes import modes, ways_out
 from mlem.ui.turns import turn
@@ -26,5 +27,7 @@ page = st.navigation(
 body, foot = st.container(), st.container()
 with foot:
     ways_out()
+with st.container(key="app.asks-again"):
+    asks_again()
 with body, pool().hold(), turn():
     page.run()

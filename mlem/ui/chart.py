@@ -38,9 +38,16 @@ _FOLDERS = {"plotly": Path(plotly.__file__).with_name("package_data"), "browser"
 _LOADER = """
 let loading; // the script, a module of its own, fetched when the first component is shown
 
+// Again where the connection is lost meanwhile; not for ever, since a server that is of another version by now has it no more.
+const script = (wait) =>
+  import(new URL("%s", document.baseURI)).catch((error) => {
+    if (wait > 60000) throw error;
+    return new Promise((on) => setTimeout(on, wait)).then(() => script(2 * wait));
+  });
+
 export default function (component) {
-  loading ??= import(new URL("%s", document.baseURI));
-  const stop = loading.then((script) => script.default(component));
+  loading ??= script(250);
+  const stop = loading.then((found) => found.default(component));
   loading.catch(() => (loading = undefined)); // the next update tries again
   return () => stop.then((end) => end());
 }

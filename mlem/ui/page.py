@@ -58,6 +58,8 @@ h2 {{ font-size: 1.5rem !important; }}
 [data-testid^="stBaseButton"] p {{ white-space: normal; }}
 /* What is about to be drawn anew stays readable until it is. */
 [data-stale="true"] {{ opacity: 1 !important; }}
+/* It shows nothing, and is to take no room. */
+[data-testid="stLayoutWrapper"]:has(> [class*="-asks-again"]) {{ display: none; }}
 [data-testid="stSelectbox"] input {{ text-overflow: ellipsis; }}
 [data-testid="stTooltipIcon"] svg {{ width: 1rem !important; height: 1rem !important; }}  /* else of two sizes on a projector */
 @media (prefers-reduced-motion: reduce) {{

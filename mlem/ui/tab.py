@@ -30,6 +30,7 @@ WAIT = 60.0  # s: for an answer, at most
 
 _WIDGETS = ("slider", "selectbox", "number_input", "button")
 _FIGURES = "bidi_component"
+_AGES = 3600.0  # s: a clock as slow as that is there for whoever loses the connection
 
 
 class Unanswered(RuntimeError):
@@ -295,7 +296,7 @@ class Tab:
                 with suppress(ConnectionClosed):
                     await self._send(None, fragment, by_clock=True)
 
-        if fragment not in self._clocks:
+        if fragment not in self._clocks and interval < _AGES:
             self._clocks[fragment] = asyncio.create_task(tick())
 
 

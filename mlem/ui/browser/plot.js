@@ -23,12 +23,23 @@ export function decode(data, magic) {
 
 let library; // the promise of it
 
-// Large, and never another at one address, which names the version: whatever the browser's cache holds is right.
+// Large, and never another at one address, which names the version: whatever the browser's cache holds is right. Fetched again, but
+// not for ever, where the connection is lost meanwhile, or a new server has not begun to offer it: such an answer is kept, too.
+async function fetched(address, cache = "force-cache", wait = 250) {
+  try {
+    const answer = await fetch(address, { cache });
+    if (!answer.ok) throw new Error(`chart: ${address} answers ${answer.status}`);
+    return await answer.blob();
+  } catch (error) {
+    if (wait > 60000) throw error;
+    await new Promise((on) => setTimeout(on, wait));
+    return fetched(address, "no-cache", 2 * wait);
+  }
+}
+
 export function plotly(address) {
   library ??= (async () => {
-    const answer = await fetch(address, { cache: "force-cache" });
-    if (!answer.ok) throw new Error(`chart: ${address} answers ${answer.status}`);
-    const script = URL.createObjectURL(await answer.blob());
+    const script = URL.createObjectURL(await fetched(address));
     await import(script);
     URL.revokeObjectURL(script);
     return window.Plotly;

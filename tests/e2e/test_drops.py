@@ -1,0 +1,211 @@
+"""Bad wifi, and a server that is killed: whoever was there is back without doing anything, where they were."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Page, Request, expect
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+from mlem.ui.serving import HOST
+from mlem.ui.serving import serving as started
+from tests.e2e.conftest import WAIT
+from tests.e2e.steps import query, said, settle, stage, visit, visit_drawn
+
+RACE = "?epsilon=0.1&paths=16"
+SWEEP = "convergence?levels=5&paths=64&seed=4244"
+
+
+class Wire:
+    """A way to the server at the port ``to``: it can be cut, takes ``delay`` s for everything, and carries ``rate`` bytes/s."""
+
+    def __init__(self, to: int, delay: float, rate: float) -> None:
+        self.to, self.address = to, ""
+        self._delay, self._rate = delay, rate
+        self._free = 0.0  # when it has carried all that has come so far
+        self._whole = True
+        self._ends = set[asyncio.StreamWriter]()
+        self._loop, self._over = asyncio.new_event_loop(), asyncio.Event()
+
+    def cut(self) -> None:
+        """What is connected breaks off, and nobody gets through."""
+        self._loop.call_soon_threadsafe(self._break)
+
+    def mend(self) -> None:
+        """Whoever tries again gets through."""
+        self._whole = True
+
+    def end(self) -> None:
+        """It is taken away."""
+        self.cut()
+        self._loop.call_soon_threadsafe(self._over.set)
+
+    def serve(self, ready: threading.Event) -> None:
+        """Serves at ``address``, until the end."""
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve(ready))
+
+    async def _serve(self, ready: threading.Event) -> None:
+        async with await asyncio.start_server(self._connect, HOST, 0) as listening:
+            self.address = f"http://{HOST}:{listening.sockets[0].getsockname()[1]}"
+            ready.set()
+            await self._over.wait()
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others)
+
+    def _break(self) -> None:
+        self._whole = False
+        for end in self._ends:
+            end.transport.abort()
+
+    async def _connect(self, browser: asyncio.StreamReader, to_browser: asyncio.StreamWriter) -> None:
+        self._ends.add(to_browser)
+        with suppress(OSError):
+            if self._whole:
+                server, to_server = await asyncio.open_connection(HOST, self.to)
+                self._ends.add(to_server)
+                await asyncio.gather(self._carry(browser, to_server), self._carry(server, to_browser))
+                return
+        to_browser.transport.abort()
+
+    async def _carry(self, source: asyncio.StreamReader, end: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await source.read(2**16):
+                self._free = max(self._free, self._loop.time()) + len(data) / self._rate
+                self._loop.call_at(self._free + self._delay, end.write, data)
+        self._loop.call_at(max(self._free, self._loop.time()) + self._delay, end.close)
+
+
+@contextmanager
+def wired(to: int, *, delay: float = 0.0, rate: float = math.inf) -> Iterator[Wire]:
+    """A wire, while it is needed."""
+    wire, ready = Wire(to, delay, rate), threading.Event()
+    thread = threading.Thread(target=wire.serve, args=(ready,))
+    thread.start()
+    ready.wait()
+    try:
+        yield wire
+    finally:
+        wire.end()
+        thread.join()
+
+
+def port(address: str) -> int:
+    found = urlsplit(address).port
+    assert found
+    return found
+
+
+def ends_a_run(frame: str | bytes) -> bool:
+    """Whether the server tells that the page's script has run."""
+    return isinstance(frame, bytes) and ForwardMsg.FromString(frame).WhichOneof("type") == "script_finished"
+
+
+def expect_lost(page: Page) -> None:
+    """The page tells that it has no connection."""
+    expect(page.get_by_test_id("stConnectionStatus")).to_be_visible()
+
+
+def expect_back(page: Page) -> None:
+    """It has one, and complains of nothing."""
+    for trouble in ("stConnectionStatus", "stDialog", "stAlert", "stException"):
+        expect(page.get_by_test_id(trouble)).to_have_count(0)
+
+
+def begin_sweep(page: Page, address: str) -> None:
+    visit(page, f"{address}/{SWEEP}")
+    expect(page.get_by_test_id("stProgress")).not_to_contain_text(" 0%")
+
+
+def expect_whole(page: Page, numbers: str | re.Pattern[str]) -> None:
+    """The sweep is done, and its chart tells ``numbers``."""
+    expect(page.get_by_text("for all who look at it")).to_be_visible()
+    expect(page.locator(".wp-figure")).to_have_attribute("aria-label", numbers)
+
+
+def undisturbed(page: Page, server: str) -> str:
+    """What the sweep's chart tells where no connection was lost; drawn once, after the end."""
+    for _ in range(2):
+        visit(page, f"{server}/{SWEEP}")
+        expect_whole(page, re.compile("slope"))
+    return page.locator(".wp-figure").get_attribute("aria-label") or ""
+
+
+def move_gamma(page: Page, to: str) -> None:
+    """One step up, to where the link and the stage say so."""
+    before = said(page)
+    page.get_by_role("slider", name="Cost exponent γ").press("ArrowRight")
+    expect(page.locator(".stage canvas")).not_to_have_attribute("aria-label", before)
+    settle(page)
+    assert query(page)["gamma"] == [to]
+
+
+def test_a_sweep_goes_on_after_a_lost_connection(page: Page, server: str) -> None:
+    with wired(port(server)) as wire:
+        begin_sweep(page, wire.address)
+        link = page.url
+        wire.cut()
+        expect_lost(page)
+        wire.mend()
+        expect_back(page)
+        expect_whole(page, undisturbed(page.context.new_page(), server))
+        assert page.url == link
+
+
+def test_a_killed_server_is_back_with_all_that_was_seen(page: Page, server: str) -> None:
+    """A new one at the old address, which knows nobody. It finds the same state and the same numbers; the first move counts."""
+    other = page.context.new_page()
+    with started() as killed, wired(killed.port) as wire:
+        visit(page, f"{wire.address}/{RACE}")
+        stage(page)
+        move_gamma(page, "3")
+        link, race = page.url, said(page)
+        begin_sweep(other, wire.address)
+        assert killed.process
+        killed.process.kill()
+        expect_lost(page)
+        with started() as anew:
+            with page.expect_websocket() as found_again:
+                wire.to = anew.port
+            found_again.value.wait_for_event("framereceived", ends_a_run, timeout=WAIT)
+            expect_back(page)
+            settle(page)
+            assert (page.url, said(page)) == (link, race)
+            move_gamma(page, "4")
+            expect_whole(other, undisturbed(page, server))
+            expect_back(other)
+            assert anew.tracebacks() == {}
+
+
+@pytest.mark.parametrize("script", ["labels.js", "plotly.min.js"])
+def test_a_chart_comes_though_its_script_was_lost_on_the_way(page: Page, server: str, script: str) -> None:
+    with wired(port(server), delay=0.05) as wire:
+        asked = list[str]()
+
+        def cut_once(request: Request) -> None:
+            if request.url.endswith(script) and not asked:
+                wire.cut()
+            asked.extend([request.url] if request.url.endswith(script) else [])
+
+        page.on("request", cut_once)
+        page.goto(f"{wire.address}/coin")
+        expect_lost(page)
+        wire.mend()
+        visit_drawn(page)
+        expect_back(page)
+        assert len(asked) > 1
+
+
+def test_a_slow_connection(page: Page, server: str) -> None:
+    with wired(port(server), delay=0.15, rate=1e6) as wire:
+        visit(page, f"{wire.address}/{RACE}")
+        stage(page)
+        move_gamma(page, "3")
+        expect_back(page)
