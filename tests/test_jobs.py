@@ -73,6 +73,26 @@ def test_turns_go_round(clock: Clock) -> None:
     assert log == ["l0", "l1", "s0", "t0", "l2", "s1", "l3", "l4"]
 
 
+def test_who_has_taken_least_comes_first(clock: Clock) -> None:
+    """A job that begins beside others has turns until it has had as much time as they."""
+    pool, order = Pool(0, patience=LONG, clock=clock), list[str]()
+
+    def steps(name: str) -> Iterator[Step[str]]:
+        for n in range(6):
+            clock.now += 1.0
+            order.append(name)
+            yield n / 6, None
+
+    pool.poll("old", lambda start: steps("old"))
+    for _ in range(3):
+        pool.step()
+    assert pool.poll("new", lambda start: steps("new")).turn == 1
+    assert pool.peek("old").turn == 2
+    for _ in range(5):
+        pool.step()
+    assert order == ["old"] * 3 + ["new"] * 3 + ["old", "new"]
+
+
 def test_one_key_is_one_job_for_all(clock: Clock) -> None:
     pool, log = Pool(0, clock=clock), list[str]()
     pool.poll(("sweep", 1), counting(log, "a"))
