@@ -22,6 +22,21 @@ DEVICES = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 ZScore = Callable[[torch.Tensor, float], float]
 
 
+class Clock:
+    """Goes on when told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
 _BROWSER = "tests/e2e/"
 
 

@@ -14,23 +14,9 @@ import pytest
 
 from mlem import jobs
 from mlem.jobs import PATIENCE, Abandoned, Factory, Pool, Snapshot, Step, sliced
+from tests.conftest import Clock
 
 LONG = 10  # s, to wait for another thread at most
-
-
-class Clock:
-    """Goes on when told to."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 def counting(log: list[str], name: str, parts: int = 3) -> Factory[str]:

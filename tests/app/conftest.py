@@ -14,6 +14,7 @@ from mlem.experiments.params import Params
 from mlem.experiments.race import RaceParams
 from mlem.jobs import Pool
 from mlem.ui import live, page
+from tests.conftest import Clock
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,21 +24,6 @@ Visit = Callable[[str, Mapping[str, str]], AppTest]
 @pytest.fixture(autouse=True)
 def _no_worker(computed_here: None) -> None:
     """Of any test here."""
-
-
-class Clock:
-    """Goes on when told to."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from streamlit.testing.v1 import AppTest
 
 from mlem.jobs import PATIENCE, Pool
 from mlem.ui import live
-from tests.app.conftest import ROOT, Clock, Visit, open_page
+from tests.app.conftest import ROOT, Visit, open_page
 from tests.app.pages import link
+from tests.conftest import Clock
 
 SWEEP = {"sde": "ornstein-uhlenbeck", "levels": "4", "paths": "32", "seed": "77"}
 

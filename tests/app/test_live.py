@@ -16,7 +16,7 @@ from mlem.jobs import PATIENCE, Pool, Step
 from mlem.planning import ErrorModel
 from mlem.sweeps import Part
 from mlem.ui import live
-from tests.app.conftest import Clock
+from tests.conftest import Clock
 
 
 def letters(start: int) -> Iterator[Step[str]]:
