@@ -38,7 +38,8 @@ _FIRST, _BEGINNING = 3, 2.0  # so many parts, or s of work, are the beginning
 
 @st.cache_resource(show_spinner=False)
 def pool() -> Pool:
-    """The server's pool. One worker: the steps are bound to the interpreter, of which there is one."""
+    """The server's pool. One thread works on it: what it waits for is computed by one process, or by networks, which want all
+    processors."""
     return Pool(workers=1)
 
 

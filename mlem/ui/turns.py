@@ -1,8 +1,8 @@
 """Who goes first on a server that many share: a page's script, then what somebody waits for, then what somebody looks on.
 
-All of it runs in threads of one interpreter, which hands over a few milliseconds at a time: scripts that run side by side all
-end late, and while many can run, the thread that starts them and sends what they show has to queue with them. So scripts run
-one after the other, in the order in which they came. What takes long steps aside.
+Scripts run in threads of one interpreter, which hands over a few milliseconds at a time: side by side all would end late, and
+while many can run, the thread that starts them and sends what they show has to queue with them. So scripts run one after the
+other, in the order in which they came. What takes long steps aside; most of it is computed by another process (worker.py).
 """
 
 from __future__ import annotations
