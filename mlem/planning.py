@@ -49,10 +49,10 @@ _TRIALS = 8  # of a number of steps, or of a constant
 
 
 class Unreachable(ValueError):
-    """The target cannot be met with these levels; ``nearest`` can."""
+    """The target ``epsilon`` cannot be met with these levels; ``nearest`` can."""
 
     def __init__(self, epsilon: float, nearest: float) -> None:
-        self.nearest = nearest
+        self.epsilon, self.nearest = epsilon, nearest
         super().__init__(
             f"epsilon takes a number ≥ {nearest:.3g} with these levels, got {epsilon:g}: add levels or ask for less"
         )

@@ -33,6 +33,7 @@ from mlem.experiments.params import Params
 from mlem.experiments.result import Result
 from mlem.experiments.steps import StepsParams, StepsResult
 from mlem.jobs import Step
+from mlem.planning import Unreachable
 from mlem.sweeps import Part
 
 Job: TypeAlias = Generator[Step[Any], None, None]
@@ -43,6 +44,7 @@ _JOBS: dict[str, tuple[Callable[[Any, int], Job], type[Params], type]] = {
 }
 """By kind: (params, number of the first part) -> the job's steps, and of what types params and parts are."""
 
+_RAISED = {kind.__name__: kind for kind in (NonFiniteStep, Unreachable)}  # pages tell these; their fields make them anew
 _COMPUTED = ("race", "hierarchy", "diagnostics", "coin")  # on pages, while somebody waits for it
 _ROOT = Path(__file__).parents[2]
 _FRUGAL = {"MALLOC_ARENA_MAX": "1"}  # else glibc keeps freed memory for each of the threads that do slices
@@ -70,11 +72,11 @@ class Worker:
                 self._running()
 
     def result(self, chosen: Experiment, params: Params) -> Result:
-        """As ``chosen.run``, with the same numbers. Raises NonFiniteStep as that does, WorkerEnded, and RuntimeError for any
-        other error."""
+        """As ``chosen.run``, with the same numbers. Raises NonFiniteStep and Unreachable as that does, WorkerEnded, and
+        RuntimeError for any other error."""
         told, arrays = self._ask({"run": chosen.name, "params": asdict(params)}, awaited=True)
-        if "blown up" in told:
-            raise NonFiniteStep(**told["blown up"])
+        if "raised" in told:
+            raise _RAISED[told["raised"]](**told["with"])
         result: Result = unpack(get_type_hints(chosen.run)["return"], told["result"], arrays.__getitem__)
         return result
 
@@ -189,12 +191,12 @@ def serve(asked: IO[bytes], answers: IO[bytes]) -> None:
 
 
 def _result(request: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
-    """The result of an experiment, or where it left the finite numbers."""
+    """The result of an experiment, or why it has none."""
     chosen = get(request["run"])
     try:
         return {"result": pack(chosen.run(chosen.params(**request["params"]), None), arrays)}
-    except NonFiniteStep as error:
-        return {"blown up": vars(error)}
+    except tuple(_RAISED.values()) as error:
+        return {"raised": type(error).__name__, "with": vars(error)}
 
 
 def _step(jobs: dict[int, Job], request: dict[str, Any], arrays: Arrays) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from mlem.experiments.race import RaceParams
 from mlem.experiments.result import differences, plain
 from mlem.experiments.worker import Worker, WorkerEnded, serve
 from mlem.jobs import Step
-from mlem.planning import ErrorModel
+from mlem.planning import ErrorModel, Unreachable
 from mlem.sweeps import Part, Run
 
 SMALL = ConvergenceParams(levels=4, paths=32)
@@ -86,22 +86,24 @@ def test_results_are_the_same(shared: Worker, chosen: Experiment, params: Params
     assert differences(plain(here), plain(there)) == []
 
 
-def test_where_a_run_blows_up_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    blown = NonFiniteStep(step=7, time=0.5, level=None, path=3, weight=9.0)
-
+@pytest.mark.parametrize(
+    "error", [NonFiniteStep(7, 0.5, None, 3, 9.0), NonFiniteStep(7, 0.5, 2, 3, 1.0), Unreachable(0.1, 0.2)]
+)
+def test_why_there_is_no_result_is_raised_here(monkeypatch: pytest.MonkeyPatch, error: NonFiniteStep | Unreachable) -> None:
     def run(params: Params, report: None) -> None:
-        raise blown
+        raise error
 
     monkeypatch.setattr(worker, "get", lambda name: Experiment(name, "?", CoinParams, run))  # type: ignore[arg-type]
     (told,) = answered({"run": "coin", "params": asdict(CoinParams())})
-    assert vars(NonFiniteStep(**told["blown up"])) == vars(blown)  # type: ignore[arg-type]
-
-
-def test_a_run_that_blows_up_is_raised_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = {"blown up": {"step": 7, "time": 0.5, "level": 2, "path": 3, "weight": 9.0}}
     monkeypatch.setattr(Worker, "_ask", lambda *_, **__: (told, {}))
-    with pytest.raises(NonFiniteStep, match="step 7"):
+    with pytest.raises(type(error)) as raised:
         Worker().result(coin.EXPERIMENT, CoinParams())
+    assert (str(raised.value), vars(raised.value)) == (str(error), vars(error))
+
+
+def test_what_cannot_be_reached_is_told_by_the_process(shared: Worker) -> None:
+    with pytest.raises(Unreachable, match="add levels or ask for less"):
+        shared.result(race.EXPERIMENT, RaceParams(levels=3, epsilon=0.001))
 
 
 def test_what_fails_there_is_raised_here(shared: Worker) -> None:
