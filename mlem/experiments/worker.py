@@ -49,6 +49,7 @@ _RAISED = {kind.__name__: kind for kind in (NonFiniteStep, Unreachable)}  # page
 _COMPUTED = ("race", "hierarchy", "diagnostics", "coin")  # on pages, while somebody waits for it
 _ROOT = Path(__file__).parents[2]
 _FRUGAL = {"MALLOC_ARENA_MAX": "1"}  # else glibc keeps freed memory for each of the threads that do slices
+_SELDOM = 20  # jobs, after which freed memory is given back though others go on: to get it again takes long
 _NICE = 5  # the server goes first where there are not enough processors for both
 
 _log = logging.getLogger(__name__)
@@ -172,7 +173,7 @@ def _read(stream: IO[bytes]) -> tuple[dict[str, Any], Arrays]:
 
 def serve(asked: IO[bytes], answers: IO[bytes]) -> None:
     """Answers requests as long as there are any."""
-    jobs = dict[int, Job]()
+    jobs, ended = dict[int, Job](), 0
     while True:
         try:
             request, _ = _read(asked)
@@ -181,7 +182,9 @@ def serve(asked: IO[bytes], answers: IO[bytes]) -> None:
         if "forget" in request:
             if (job := jobs.pop(request["forget"], None)) is not None:
                 job.close()
-                _give_back_memory()
+                ended += 1
+                if not jobs or ended % _SELDOM == 0:
+                    _give_back_memory()
             continue
         arrays = Arrays()
         try:
