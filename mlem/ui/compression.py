@@ -16,6 +16,8 @@ from weakref import WeakKeyDictionary
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.web.server.starlette.starlette_gzip_middleware import SelectiveGZipMiddleware
 
+from mlem.ui.shell import Shell
+
 FIXED = ("/static/", "/component/")
 """Where files lie whose addresses change with what is in them."""
 
@@ -64,14 +66,15 @@ class Compressed:
 
 
 def compress_for_all() -> None:
-    """Puts it into the server that runs, and into those that are made later in this process."""
+    """Puts it, and the page that a browser opens first (shell.py), into the server that runs, and into those that are made in
+    this process later."""
     original = SelectiveGZipMiddleware.__call__
     if original.__module__ == __name__:
         return
     taught = WeakKeyDictionary[SelectiveGZipMiddleware, Compressed]()
 
     async def call(self: SelectiveGZipMiddleware, scope: Scope, receive: Receive, send: Send) -> None:
-        app = taught.get(self) or taught.setdefault(self, Compressed(self.app, partial(original, self)))
+        app = taught.get(self) or taught.setdefault(self, Compressed(self.app, Shell(partial(original, self))))
         await app(scope, receive, send)
 
     SelectiveGZipMiddleware.__call__ = call  # type: ignore[method-assign]

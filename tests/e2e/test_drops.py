@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, Request, Route, expect
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from mlem.ui.serving import HOST
@@ -184,23 +184,59 @@ def test_a_killed_server_is_back_with_all_that_was_seen(page: Page, server: str)
             assert anew.tracebacks() == {}
 
 
+def cut_at(page: Page, wire: Wire, script: str) -> list[str]:
+    """Has the wire cut when ``script`` is asked for, for the first time. What was asked for, as it comes to be."""
+    asked = list[str]()
+
+    def note(request: Request) -> None:
+        if script in request.url:
+            if not asked:
+                wire.cut()
+            asked.append(request.url)
+
+    page.on("request", note)
+    return asked
+
+
 @pytest.mark.parametrize("script", ["labels.js", "plotly.min.js"])
 def test_a_chart_comes_though_its_script_was_lost_on_the_way(page: Page, server: str, script: str) -> None:
     with wired(port(server), delay=0.05) as wire:
-        asked = list[str]()
-
-        def cut_once(request: Request) -> None:
-            if request.url.endswith(script) and not asked:
-                wire.cut()
-            asked.extend([request.url] if request.url.endswith(script) else [])
-
-        page.on("request", cut_once)
+        asked = cut_at(page, wire, f"/{script}")
         page.goto(f"{wire.address}/coin")
         expect_lost(page)
         wire.mend()
         visit_drawn(page)
         expect_back(page)
         assert len(asked) > 1
+
+
+def test_the_page_comes_though_what_it_begins_with_was_lost_on_the_way(page: Page, server: str) -> None:
+    visit(page, server)  # the very first page of a server is Streamlit's own
+    with wired(port(server), delay=0.05) as wire:
+        asked = cut_at(page, wire, "/index.")
+        with page.expect_event("requestfailed", lambda request: "/index." in request.url):
+            page.goto(f"{wire.address}/coin")
+        wire.mend()
+        visit_drawn(page)
+        expect_back(page)
+        assert len(asked) > 1
+
+
+def test_the_page_comes_though_a_part_of_streamlits_was_lost_on_the_way(page: Page, server: str) -> None:
+    asked = list[Route]()
+
+    def lose_twice(route: Route) -> None:
+        """Ahead, and when it is wanted."""
+        asked.append(route)
+        route.abort() if len(asked) <= 2 else route.continue_()
+
+    visit(page, server)
+    page.route(re.compile("/BidiComponent"), lose_twice)
+    with page.expect_event("framenavigated", lambda frame: len(asked) == 2):
+        page.goto(f"{server}/coin")
+    visit_drawn(page)
+    expect_back(page)
+    assert len(asked) > 2
 
 
 def test_a_slow_connection(page: Page, server: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.e2e.conftest import serving
-from tests.e2e.steps import query, settle, visit
+from tests.e2e.steps import query, settle, visit, visit_drawn
 
 PAGES = {
     "hierarchy": ("What does accuracy cost?", ("hierarchy-curves", "hierarchy-cost"), "hierarchy-cost"),
@@ -124,6 +124,19 @@ def test_pages_keep_their_states_apart(page: Page, server: str) -> None:
     page.wait_for_function("() => location.pathname === '/hierarchy' && location.search.includes('kind=')")
     assert said(page, "hierarchy") == hierarchy
     assert "draws" not in query(page)
+
+
+def test_scripts_of_streamlits_all_come_with_the_first_page(page: Page, server: str) -> None:
+    """What is fetched ahead is what the pages that a class walks through need."""
+    visit(page, f"{server}/lessons")
+    visit_drawn(page, server)
+    late = list[str]()
+    page.on("request", lambda request: late.append(request.url) if "/static/js/" in request.url else None)
+    for name in ("Hierarchy", "Error vs compute", "Free steps", "Crossover", "Faces", "Lessons"):
+        page.get_by_role("link", name=name, exact=True).click()
+        expect(page.get_by_role("link", name=name, exact=True)).to_have_attribute("aria-current", "page")
+        visit_drawn(page)
+    assert not late
 
 
 def test_throws_go_on(page: Page, server: str) -> None:
