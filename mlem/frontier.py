@@ -248,7 +248,8 @@ class _Lines:
     ) -> Float[np.ndarray, "some *resamples"]:
         """The log costs at x of ``lines``, for runs with the log costs y; inf where a piece is not valid."""
         low, high, x0, gap = (values[lines] for values in (self._low, self._high, self._x0, self._gap))
-        y0, rise = (values.reshape(-1, *(1 for _ in low.shape[1:])) for values in self._rise(y, lines))
+        first, second = y[self.first[lines]], y[self.second[lines]]
+        y0, rise = (values.reshape(-1, *(1 for _ in low.shape[1:])) for values in (first, second - first))
         slope = rise / gap
         return np.where((low <= x) & (x <= high), y0 - slope * x0 + slope * x, np.inf)
 
@@ -258,13 +259,6 @@ class _Lines:
         cheap = np.minimum(y[self.first], y[self.second]) <= enough
         near = np.flatnonzero(cheap & (self._begin <= x) & (x <= self._end))
         return np.asarray(self.at(x, y, near).min(0, initial=np.inf))
-
-    def _rise(
-        self, y: Float[np.ndarray, " runs"], lines: Int[np.ndarray, " some"] | slice
-    ) -> tuple[Float[np.ndarray, " some"], Float[np.ndarray, " some"]]:
-        """The log cost of the first run of each line, and how much that of the second is higher."""
-        first = y[self.first[lines]]
-        return first, y[self.second[lines]] - first
 
 
 def _log_costs(costs: Float[np.ndarray, " runs"]) -> Float[np.ndarray, " runs"]:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +30,7 @@ def load(experiment: str, params: Params, file: Path = STORED) -> Result | None:
     if found is None:
         return None
     with np.load(file, allow_pickle=False) as arrays:
-        result: Result = unpack(_result_of(experiment), found, lambda name: _whole(arrays[name]))
+        result: Result = unpack(get(experiment).returns, found, lambda name: _whole(arrays[name]))
     return result
 
 
@@ -47,12 +47,6 @@ def rebuild(wanted: Sequence[tuple[Experiment, Params]], file: Path = STORED) ->
 
 def _key(experiment: str, params: Params) -> str:
     return " ".join([experiment, *(f"{name}={text}" for name, text in params.to_query().items())])
-
-
-def _result_of(experiment: str) -> type[Result]:
-    """What its ``run`` returns."""
-    found: type[Result] = get_type_hints(get(experiment).run)["return"]
-    return found
 
 
 @cache

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
-from typing import Any
+from typing import Any, get_type_hints
 
 from mlem.checks import check_choice
 from mlem.experiments.params import Params
@@ -24,6 +25,12 @@ class Experiment:
     question: str
     params: type[Params]
     run: Callable[[Any, Report | None], Result]
+
+    @cached_property
+    def returns(self) -> type[Result]:
+        """The type that ``run`` says it returns: whoever reads a result that was written down has to know."""
+        found: type[Result] = get_type_hints(self.run)["return"]
+        return found
 
 
 def get(name: str) -> Experiment:

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
-from typing import IO, Any, Literal, TypeAlias, get_type_hints
+from typing import IO, Any, Literal, TypeAlias
 
 import safetensors.numpy
 import torch
@@ -79,7 +79,7 @@ class Worker:
         told, arrays = self._ask({"run": chosen.name, "params": asdict(params)}, awaited=True)
         if "raised" in told:
             raise _RAISED[told["raised"]](**told["with"])
-        result: Result = unpack(get_type_hints(chosen.run)["return"], told["result"], arrays.__getitem__)
+        result: Result = unpack(chosen.returns, told["result"], arrays.__getitem__)
         return result
 
     def steps(self, kind: Literal["sweep", "steps"], params: Params, start: int = 0) -> Job:
