@@ -8,7 +8,14 @@ from collections.abc import Sequence
 
 from mlem.errors import Estimate
 
-_GLUE = "\N{NO-BREAK SPACE}"
+_GLUE, _JOINER = "\N{NO-BREAK SPACE}", "\N{WORD JOINER}"
+_VERBATIM = re.compile(r"(\$[^$]*\$|`[^`]*`)")
+_GAPS = re.compile(
+    r"(?<=\d) (?=[×%])|(?<=×) (?=\d)"  # 22 ×, × 4
+    r"| (?=[=≈])|(?<=[=≈]) |(?<=MSE) (?=\d)"  # γ = 1, RMSE 0.1
+    r"|(?<=\d) (?=to [−\d])|(?<=\d to) (?=[−\d])"  # 0.1 to 0.2
+)
+_HYPHENS = re.compile(r"(?<=ML-)(?=EM)|(?<=\d-)(?=fold)")
 _LARGE = ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"))
 
 SURE = f"95{_GLUE}%"
@@ -48,14 +55,14 @@ def fold(ratio: float) -> str:
     return f"{digits(ratio)}{_GLUE}×"
 
 
-def by(ratio: float) -> str:
-    """By how much something is multiplied: "× 14.2"."""
-    return f"×{_GLUE}{digits(ratio)}"
-
-
 def unbroken(text: str) -> str:
-    """A whole text, with its signs kept beside their numbers."""
-    return re.sub(r"(?<=\d) (?=[×%])| (?==)|(?<==) |(?<=×) (?=\d)", _GLUE, text)
+    """A whole text in Markdown: no line ends between a number and its sign, in a range, or in "ML-EM". Formulas and code
+    stay as they are."""
+    return "".join(part if part[:1] in "$`" else _tied(part) for part in _VERBATIM.split(text) if part)
+
+
+def _tied(text: str) -> str:
+    return _HYPHENS.sub(_JOINER, _GAPS.sub(_GLUE, text))
 
 
 def estimate(value: Estimate) -> str:

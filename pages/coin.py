@@ -11,7 +11,7 @@ from mlem.ui.boot import through_app
 from mlem.ui.chart import chart
 from mlem.ui.presets import PRESETS
 from mlem.ui.state import control, keep_params, read_params
-from mlem.words import level_name
+from mlem.words import level_name, unbroken
 
 NAME = "coin"
 MOST = int(CoinParams.specs()["draws"].high)
@@ -53,19 +53,19 @@ with picture:
         top = level_name(params.levels)
         until = f"Throw until the coin of {top} comes up heads, so that it is called."
         st.button(f"Until {top}", key="coin.until", help=until, on_click=throw_until_called, disabled=full)
-    step, mean = st.columns([5, 4])
+    step, mean = st.columns(2)
     with step:
         chart(figures.telescope(result), key="coin.telescope", alt=words.telescope_alt(result), height=figures.HEIGHT)
     if hidden:
         st.stop()
     with mean:
         chart(figures.running_mean(result), key="coin.mean", alt=words.mean_alt(result), height=figures.HEIGHT)
-    st.markdown(f"{words.equation(result, st.context.theme.type)}. {words.called(params, result)}")
+    st.markdown(f"{words.equation(result)}. {words.called(params, result)}")
     st.caption(words.WEIGHTS)
     height = figures.SHARES_HEIGHT + figures.SHARES_ROW * params.levels
     chart(figures.shares(result), key="coin.shares", alt=words.shares_alt(result), height=height)
 
-st.markdown(words.lesson(params, result))
+st.markdown(unbroken(words.lesson(params, result)))
 page.numbers("The numbers, level by level", result.rows(), words.numbers(result), NAME)
 page.words(NAME, params, result)
 page.take_along(EXPERIMENT, params, result)

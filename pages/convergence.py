@@ -13,6 +13,7 @@ from mlem.ui.boot import through_app
 from mlem.ui.presets import PRESETS
 from mlem.ui.state import control, keep_params, read_params
 from mlem.ui.workprecision import Chosen, WorkPrecision, work_precision
+from mlem.words import unbroken
 
 through_app()
 
@@ -72,7 +73,7 @@ def draw(parts: Sequence[Part], done: bool) -> ConvergenceResult | None:
         key="convergence.chart",
         on_choice=settle,
     )
-    st.markdown(curves.convergence_lesson(params, result))
+    st.markdown(unbroken(curves.convergence_lesson(params, result)))
     return result if done else None
 
 
@@ -89,5 +90,6 @@ with picture:
 if result is not None:
     caption = f"{len(result.runs)} runs on {params.paths} shared paths. Reference: {result.reference}."
     page.numbers("The numbers, target by target", result.rows(), caption, NAME)
-    page.take_along(EXPERIMENT, params, result)
 page.words(NAME, params)
+if result is not None:
+    page.take_along(EXPERIMENT, params, result)

@@ -11,6 +11,7 @@ from mlem.ui.boot import through_app
 from mlem.ui.chart import chart
 from mlem.ui.presets import PRESETS
 from mlem.ui.state import control, read_params
+from mlem.words import unbroken
 
 through_app()
 
@@ -51,7 +52,7 @@ def draw(parts: Sequence[Part], done: bool) -> tuple[CrossoverResult, int] | Non
             key="crossover.shares",
             alt=f"Each level’s share in the cost of ML-EM at error {params.epsilon:g}: from cheap to dear as γ grows.",
         )
-    st.markdown(curves.crossover_lesson(params, result))
+    st.markdown(unbroken(curves.crossover_lesson(params, result)))
     chart(
         crossover_figures.speedup_map(result, params.gamma),
         key="crossover.map",
@@ -74,5 +75,6 @@ if found is not None:
     result, runs = found
     caption = f"{runs} runs on {params.paths} shared paths, priced for each γ."
     page.numbers("The numbers, γ by γ", result.rows(), caption, NAME)
-    page.take_along(EXPERIMENT, params, result)
 page.words(NAME, params)
+if found is not None:
+    page.take_along(EXPERIMENT, params, result)

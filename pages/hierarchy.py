@@ -10,6 +10,7 @@ from mlem.ui.boot import through_app
 from mlem.ui.chart import chart
 from mlem.ui.presets import PRESETS
 from mlem.ui.state import control, read_params
+from mlem.words import unbroken
 
 NAME = "hierarchy"
 
@@ -17,13 +18,13 @@ NAME = "hierarchy"
 def diagnose() -> None:
     """What Giles' checks say of the levels, made when somebody wants to know."""
     found: diagnostics.DiagnosticsResult = page.compute(diagnostics.EXPERIMENT, params)
-    st.markdown(words.diagnosis(found))
+    st.markdown(unbroken(words.diagnosis(found)))
     for caution in found.cautions:
         st.warning(caution, icon=":material/warning:")
     alt = words.diagnostics_alt(found)
     chart(diagnostics_figures.by_level(found), key="diagnostics.levels", alt=alt, height=diagnostics_figures.HEIGHT)
     page.table(words.diagnostics_rows(found))
-    st.caption(words.diagnostics_numbers(found))
+    st.caption(unbroken(words.diagnostics_numbers(found)))
 
 
 through_app()
@@ -46,7 +47,7 @@ with controls:
         control(params, name, NAME)
     page.more_controls(params, (*more, "paths", "seed"), NAME)
 with picture:
-    drifts, costs = st.columns([5, 4])
+    drifts, costs = st.columns(2)
     with drifts:
         chart(figures.level_curves(result), key="hierarchy.curves", alt=words.curves_alt(result), height=figures.HEIGHT)
     if not hidden:
@@ -56,7 +57,7 @@ with picture:
 
 if hidden:
     st.stop()
-st.markdown(words.lesson(params, result))
+st.markdown(unbroken(words.lesson(params, result)))
 page.numbers("The numbers, level by level", result.rows(), words.numbers(params, result), NAME)
 page.fold("Is anything off? Diagnostics by level", ":material/stethoscope:", f"{NAME}.diagnosis", diagnose)
 page.words(NAME, params, result)

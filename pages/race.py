@@ -9,6 +9,7 @@ from mlem.ui.boot import through_app
 from mlem.ui.presets import PRESETS
 from mlem.ui.stage import Scene, stage
 from mlem.ui.state import control, keep_params, read_params
+from mlem.words import unbroken
 
 NAME = "race"
 
@@ -54,7 +55,7 @@ with picture:
 
 if hidden:
     st.stop()
-st.markdown(race_words.lesson(params, result))
+st.markdown(unbroken(race_words.lesson(params, result)))
 page.numbers("The numbers, level by level", result.rows(), race_words.ledger(result), NAME)
 page.words(NAME, params, result)
 page.take_along(EXPERIMENT, params, result)

@@ -12,6 +12,7 @@ from mlem.ui.boot import through_app
 from mlem.ui.chart import chart
 from mlem.ui.presets import PRESETS
 from mlem.ui.state import control, read_params
+from mlem.words import unbroken
 
 through_app()
 
@@ -40,7 +41,7 @@ def draw(results: Sequence[StepsResult], done: bool) -> StepsResult | None:
     if learning.card(params, result, ready=done):
         return None
     chart(crossover_figures.cost_against_step(result), key="steps.chart", alt=result.summary(), height=520)
-    st.markdown(curves.steps_lesson(result))
+    st.markdown(unbroken(curves.steps_lesson(result)))
     return result if done else None
 
 
@@ -60,5 +61,6 @@ with picture:
 if result is not None:
     caption = "Costs in evaluations of f¹, interpolated between runs at errors around the target."
     page.numbers("The numbers, step by step", result.rows(), caption, NAME)
-    page.take_along(EXPERIMENT, params, result)
 page.words(NAME, params)
+if result is not None:
+    page.take_along(EXPERIMENT, params, result)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlem.errors import Estimate
-from mlem.words import SURE, by, digits, estimate, fold, level_name, level_names, measure, percent, times, unbroken, whole
+from mlem.words import SURE, digits, estimate, fold, level_name, level_names, measure, percent, times, unbroken, whole
 
 GLUE = "\N{NO-BREAK SPACE}"
 
@@ -57,10 +57,9 @@ def test_ratios_and_intervals() -> None:
 
 
 def test_signs_and_units_stay_on_the_line_of_their_number() -> None:
-    assert [percent(0.1), fold(14.2), by(453.0), measure(0.0164, "s"), SURE] == [
+    assert [percent(0.1), fold(14.2), measure(0.0164, "s"), SURE] == [
         f"10.0{GLUE}%",
         f"14.2{GLUE}×",
-        f"×{GLUE}453",
         f"0.0164{GLUE}s",
         f"95{GLUE}%",
     ]
@@ -68,6 +67,12 @@ def test_signs_and_units_stay_on_the_line_of_their_number() -> None:
 
 def test_a_whole_text_keeps_its_signs_beside_their_numbers() -> None:
     assert unbroken("22 × at γ = 1, × 4, 5 % off") == f"22{GLUE}× at γ{GLUE}={GLUE}1, ×{GLUE}4, 5{GLUE}% off"
+    assert unbroken("RMSE 0.1 (0.09 to 0.12)") == f"RMSE{GLUE}0.1 (0.09{GLUE}to{GLUE}0.12)"
+    assert unbroken("ML-EM, 8-fold") == "ML-\N{WORD JOINER}EM, 8-\N{WORD JOINER}fold"
+
+
+def test_formulas_and_code_stay_as_they_are() -> None:
+    assert unbroken("`a = 1`: $b = 2$, c = 3") == f"`a = 1`: $b = 2$, c{GLUE}={GLUE}3"
 
 
 def test_names() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from mlem.experiments.coin import RULES, CoinLevel, CoinParams, CoinResult
-from mlem.ui.palette import levels
 from mlem.words import digits, fold, level_name, percent, whole
 
 WEIGHTS = (
@@ -26,18 +25,17 @@ def lead(params: CoinParams, result: CoinResult) -> str:
     )
 
 
-def equation(result: CoinResult, theme: str | None) -> str:
-    """The last draw as the sum that was evaluated, levels in their colours (of "light" or "dark")."""
-    glass, colours = result.glass, levels(len(result.levels), theme)
-    terms = list[str]()
-    for k, (w, colour) in enumerate(zip(glass.weights[-1], colours, strict=True), start=1):
+def equation(result: CoinResult) -> str:
+    """The last draw as the sum that was evaluated. Levels have the colour of their names in the text, which is the theme's;
+    each term is a formula of its own, since lines end between formulas, and none is to end before what it multiplies."""
+    glass, terms = result.glass, list[str]()
+    for k, w in enumerate(glass.weights[-1], start=1):
         if w:
-            size = "" if abs(w) == 1 else _tex(abs(w))
-            sign = "-" if w < 0 else "+" if terms else ""
-            terms.append(rf"{sign} {size}\,\textcolor{{{colour}}}{{f^{{{k}}}(x)}}")
-    total = " ".join(terms) or "0"
-    value = f"= {_tex(glass.estimates[-1])}" if terms else ""
-    return rf"**Draw {whole(len(glass.estimates))}** is $\;\hat f(x) = {total} {value}$"
+            size = "" if abs(w) == 1 else rf"{_tex(abs(w))}\,"
+            sign = r"-\," if w < 0 else r"+\," if terms else ""
+            terms.append(f":violet[${sign}{size}f^{{{k}}}(x)$]")
+    total = f"{' '.join(terms)} $\\;= {_tex(glass.estimates[-1])}$" if terms else "$0$"
+    return rf"**Draw {whole(len(glass.estimates))}** is $\hat f(x) =\;$ {total}"
 
 
 def called(params: CoinParams, result: CoinResult) -> str:

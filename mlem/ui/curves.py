@@ -19,7 +19,7 @@ from mlem.sweeps import Part
 from mlem.synthetic import GAMMA_HIGH, GAMMA_LOW
 from mlem.ui.turns import aside
 from mlem.ui.workprecision import GAMMA_STEP
-from mlem.words import by, digits, estimate, fold, level_name, percent, times
+from mlem.words import digits, estimate, fold, level_name, percent, times
 
 
 def joined(parts: Sequence[Part], error: str = "strong") -> Part | None:
@@ -63,13 +63,12 @@ def _crossed(params: CrossoverParams, count: int, _part: Part) -> CrossoverResul
 
 def convergence_lesson(params: ConvergenceParams, result: ConvergenceResult) -> str:
     """What the curves say at this γ."""
-    em, ml, most = result.em.slope, result.mlem.slope, "at most " if result.chance else ""
+    em, ml = result.em.slope, result.mlem.slope
     said = [_law_lesson(result)] if result.chance else []
     if em and ml:
-        theory = f"{most}{result.theory['em']:g} and {most}{result.theory['mlem']:g}"
         said.append(
-            f"At γ = {params.gamma:g} one more digit costs :orange[**EM**] {by(10**em.value)} and :blue[**ML-EM**] "
-            f"{by(10**ml.value)}: exponents {estimate(em)} and {estimate(ml)}, in theory {theory}."
+            f"At γ = {params.gamma:g} one more digit costs :orange[**EM**] {fold(10**em.value)} as much, and :blue[**ML-EM**] "
+            f"{fold(10**ml.value)}."
         )
     if result.breakeven:
         said.append(f"ML-EM is the cheaper one below ε = {estimate(result.breakeven)}, and dearer above.")
@@ -129,9 +128,9 @@ def breakeven(result: CrossoverResult) -> str:
 
 def steps_lesson(result: StepsResult) -> str:
     """What halving the step does to both bills."""
-    said = ", ".join(f"{by(2**slope.value)} at γ = {gamma}" for gamma, slope in result.slopes.items())
+    said = ", ".join(f"{digits(2**slope.value)} at γ = {gamma}" for gamma, slope in result.slopes.items())
     return (
-        f"Halving the step doubles :orange[**EM’s**] bill, at any γ. :blue[**ML-EM’s**] bill goes {said}, at the same error. "
-        "Deep above γ = 2 the step is free: a level is called at a fixed rate $\\lambda_k = p_k/h$ per unit time, and in the "
-        "limit h → 0 the calls are the events of a Poisson process (◇)."
+        f"Halving the step doubles :orange[**EM’s**] bill, at any γ. It multiplies :blue[**ML-EM’s**] by {said}, at the same "
+        "error. Deep above γ = 2 the step is free: a level is called at a fixed rate $\\lambda_k = p_k/h$ per unit time, and "
+        "in the limit h → 0 the calls are the events of a Poisson process (◇)."
     )

@@ -120,7 +120,7 @@ def _add_levels(figure: Figure, levels: Sequence[MeasuredLevel], cost: Floats, n
         marker={"symbol": "circle", "color": colours, "size": 9},
         text=names,
         textposition=names_at,
-        textfont={"color": colours, "size": 13},
+        textfont={"color": ink("ink"), "size": 13},
         customdata=[estimate(m.error) for m in levels],
         hovertemplate="%{text}: path error %{customdata}<br>cost × %{y:,.3r}<extra></extra>",
     )
@@ -397,7 +397,8 @@ def tick_text(value: float) -> str:
 def _line_ends(
     labels: Sequence[tuple[float, str, str]], view: Sequence[float], pixels: float, axis: str
 ) -> list[dict[str, Any]]:
-    """Labels (height, text, colour) at the right end of curves, pushed apart where they would cover each other."""
+    """Labels (height, text, colour of the curve) at the right end of curves, pushed apart where they would cover each other.
+    All are in ink: the colours of cheap levels are too pale for words."""
     placed = sorted(labels, reverse=True)
     wanted = [pixels * (view[1] - y) / (view[1] - view[0]) for y, _, _ in placed]  # from the top
     spare = pixels - (len(placed) - 1) * _LABEL
@@ -405,7 +406,7 @@ def _line_ends(
     return [
         {
             "text": text,
-            "font": {"color": colour, "size": 14},
+            "font": {"color": ink("ink"), "size": 14},
             "x": 1,
             "xref": "paper",
             "y": y,

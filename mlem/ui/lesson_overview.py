@@ -13,6 +13,7 @@ from mlem.lessons.questions import QUESTIONS
 from mlem.lessons.said import Said
 from mlem.ui import along, lesson
 from mlem.ui.markdown import plain
+from mlem.words import unbroken
 
 LEAD = (
     "Each lesson goes over several pages. You predict before you see; then your prediction stands beside what was "
@@ -38,10 +39,10 @@ def draw(name: str, offered: Lesson, *, said: Mapping[str, Said], current: bool)
     answered = [key for key in asked if key in said]
     with st.container(border=True, key=f"lesson-offer-{list(LESSONS).index(name) if name in LESSONS else 'own'}"):
         st.header(plain(offered.title), anchor=False)
-        minutes = f" · {offered.minutes} minutes" if offered.minutes else ""
-        st.caption(f"{plain(offered.audience or 'From your teacher')}{minutes} · {len(offered.steps)} steps")
+        minutes = f" · {offered.minutes}\N{NO-BREAK SPACE}minutes" if offered.minutes else ""
+        st.caption(f"{plain(offered.audience or 'From your teacher')}{minutes} · {len(offered.steps)}\N{NO-BREAK SPACE}steps")
         if offered.goals:
-            st.markdown("Afterwards you can say:\n" + "\n".join(f"- {plain(goal)}" for goal in offered.goals))
+            st.markdown("Afterwards you can say:\n" + "\n".join(f"- {unbroken(plain(goal))}" for goal in offered.goals))
         if answered:
             st.progress(len(answered) / len(asked), text=f"{len(answered)} of {len(asked)} questions answered")
         _ways_in(name, offered, said, current, done=bool(asked) and len(answered) == len(asked))

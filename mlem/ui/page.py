@@ -22,10 +22,11 @@ from mlem.ui.palette import DARK, LIGHT, text_on
 from mlem.ui.results import Results
 from mlem.ui.state import control, keep_params
 from mlem.ui.turns import aside
+from mlem.words import unbroken
 
 _CSS = f"""
 .block-container {{ padding: 3.2rem 2.5rem 4rem; max-width: 88rem; }}
-h1 {{ font-size: 2rem !important; letter-spacing: -0.015em; padding-bottom: 0 !important; }}
+h1 {{ font-size: 2rem !important; letter-spacing: -0.015em; padding-bottom: 0.25rem !important; }}
 h2 {{ font-size: 1.5rem !important; }}
 [data-testid="stCode"] code {{ overflow-wrap: anywhere; white-space: pre-wrap !important; }}
 [data-testid="stCaptionContainer"] p {{ font-size: 0.95rem; }}
@@ -55,6 +56,9 @@ h2 {{ font-size: 1.5rem !important; }}
   [class*="-findings"] td:nth-child(4)::before {{ content: "command: "; }}
 }}
 [data-testid="stMarkdownContainer"] > :is(p, ul, ol) {{ max-width: 50rem; }}  /* lines that can be read */
+/* The controls beside the picture are so wide that no choice is cut. */
+[class*="-sides"] > div > [data-testid="stHorizontalBlock"] {{ flex-wrap: nowrap; }}
+[class*="-sides"] > div > div > [data-testid="stColumn"]:last-child {{ min-width: 14.5rem; }}
 [data-testid^="stBaseButton"] p {{ white-space: normal; }}
 /* What is about to be drawn anew stays readable until it is. */
 [data-stale="true"] {{ opacity: 1 !important; }}
@@ -85,8 +89,9 @@ _STACKED = f"""
   [data-testid="stMain"] {{ scroll-padding-bottom: 8rem; }}  /* what has the focus is not behind them */
 }}
 """
-_NARROW, _NARROW_ON_PROJECTOR = 640, 1800
-"""CSS pixels up to which controls come after the picture, not beside it. The smaller one is where Streamlit stacks columns."""
+_NARROW, _NARROW_ON_PROJECTOR = 1200, 1800
+"""CSS pixels up to which controls come after the picture: beside it their words would be cut. A screen of 1440 has 720 where
+the page is enlarged to twice its size; a projector's type is half as large again."""
 
 _results = Results(most=128)
 
@@ -97,7 +102,7 @@ def head(question: str, lead: str) -> None:
     st.html(f"<style>{_CSS}@media (max-width: {narrow}px) {{{_STACKED}}}</style>")
     modes.enlarge()
     st.title(question, anchor=False)
-    st.markdown(lead)
+    st.markdown(unbroken(lead))
 
 
 def presets(offered: Mapping[str, Params], current: Params, page: str, *, last: Callable[[], None]) -> None:
@@ -200,7 +205,7 @@ def numbers(title: str, rows: Sequence[Row], caption: str, page: str) -> None:
 
     def draw() -> None:
         table(rows)
-        st.caption(caption)
+        st.caption(unbroken(caption))
 
     fold(title, ":material/table:", f"{page}.numbers", draw)
 

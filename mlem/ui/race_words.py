@@ -9,7 +9,7 @@ from mlem.experiments.fields import FIRINGS
 from mlem.experiments.plans import SPECTRAL
 from mlem.experiments.race import RaceParams, RaceResult
 from mlem.planning import Unreachable
-from mlem.words import SURE, digits, estimate, level_name, measure, times, whole
+from mlem.words import SURE, digits, estimate, fold, level_name, measure, times, whole
 
 HIDDEN = "The paths of both methods, and which network is called when. What they cost is shown after your prediction."
 
@@ -50,11 +50,11 @@ def captions(params: RaceParams) -> dict[str, str]:
 
 def lesson(params: RaceParams, result: RaceResult) -> str:
     """What is to be learnt from this very race."""
-    ratio = result.speedup.value
-    low, high = sorted((result.speedup.low, result.speedup.high))
+    ratio, way = result.speedup.value, "cheaper" if result.speedup.value >= 1 else "dearer"
+    low, high = sorted(bound if ratio >= 1 else 1 / bound for bound in (result.speedup.low, result.speedup.high))
     outcome = (
-        f"**ML-EM is {times(ratio)}** at equal error, counting each network’s evaluations at its price "
-        f"(ratio {digits(ratio)}, {SURE} interval {digits(low)} to {digits(high)})."
+        "That is at equal error, counting each network’s evaluations at its price; "
+        f"{SURE} interval: {digits(low)} to {fold(high)} {way}."
     )
     if ratio < 1.0:
         why = (

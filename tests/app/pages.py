@@ -25,7 +25,12 @@ def link(app: AppTest) -> dict[str, str]:
 
 def prose(app: AppTest) -> str:
     """All text of the page."""
-    return "\n".join(element.value for element in app.markdown)
+    return "\n".join(as_read(element.value) for element in app.markdown)
+
+
+def as_read(text: str) -> str:
+    """A text without what keeps its lines from ending."""
+    return text.replace("\N{NO-BREAK SPACE}", " ").replace("\N{WORD JOINER}", "")
 
 
 def predict(app: AppTest, page: str, key: str) -> None:

@@ -88,7 +88,7 @@ def test_throwing_until_the_dearest_level_is_called(visit: Visit) -> None:
     for draws in expected:
         app.button(key="coin.until").click().run()
         assert link(app)["draws"] == str(draws)
-        assert r"{f^{5}(x)} = " in prose(app), "the equation ends with what was called"
+        assert r"f^{5}(x)$] $\;= " in prose(app), "the equation ends with what was called"
 
 
 def test_coins_run_out(visit: Visit) -> None:
