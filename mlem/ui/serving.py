@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,10 +39,10 @@ class Server:
         return f"ws://{HOST}:{self.port}"
 
     def memory(self) -> float | None:
-        """Resident memory in 10^9 bytes, that of processes that it started too, so that what they share counts twice; None
-        where it cannot be told."""
-        lines = [line for status in self._read("status") for line in status.splitlines() if line.startswith("VmRSS:")]
-        return sum(1024e-9 * int(line.split()[1]) for line in lines) if lines else None
+        """Resident memory in 10^9 bytes, with that of processes that it started; the files that all of them map count
+        once. None where it cannot be told."""
+        own, files = (_sizes(self._read("status"), name) for name in ("RssAnon", "RssFile"))
+        return sum(own) + max(files) if own else None
 
     def seconds(self) -> float | None:
         """Processor time taken so far, likewise; None where it cannot be told."""
@@ -101,6 +102,12 @@ def serving(port: int | None = None, *, script: Path = _APP) -> Iterator[Server]
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _sizes(statuses: Sequence[str], name: str) -> list[float]:
+    """What Linux tells by that name, in 10^9 bytes, of the processes that have any memory left."""
+    found = [re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE) for status in statuses]
+    return [1024e-9 * int(size.group(1)) for size in found if size]
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

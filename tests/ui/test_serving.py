@@ -29,6 +29,17 @@ def test_a_server_is_started_watched_and_ended() -> None:
     assert server.memory() is None
 
 
+def test_files_that_processes_share_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server, a process that it started, and one that has ended and is to be noticed by its parent."""
+    told = [
+        "RssAnon:\t  400000 kB\nRssFile:\t  110000 kB\n",
+        "Rss\nRssAnon:\t  500000 kB\nRssFile:\t  100000 kB\n",
+        "State:\tZ\n",
+    ]
+    monkeypatch.setattr(Server, "_read", lambda server, name: told)
+    assert Server(1).memory() == pytest.approx(1024e-9 * 1010000)
+
+
 def test_it_ends_though_its_user_fails() -> None:
     with pytest.raises(KeyboardInterrupt), serving() as server:
         raise KeyboardInterrupt
