@@ -20,9 +20,10 @@ def tab_to(page: Page, name: str, role: str = "button") -> None:
     """Presses Tab until the control of that name has the focus."""
     wanted = page.get_by_role(role, name=re.compile(f"^(\\w+ )?{re.escape(name)}")).first  # type: ignore[arg-type]
     expect(wanted).to_be_visible()
+    found = wanted.element_handle()  # once: to look for it by its name after each Tab takes long
     for _ in range(_TABS):
         page.keyboard.press("Tab")
-        if wanted.evaluate("e => e === document.activeElement"):
+        if found.evaluate("e => e === document.activeElement"):
             return
     raise AssertionError(f"{_TABS} tabs do not reach “{name}”")
 
