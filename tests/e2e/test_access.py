@@ -14,8 +14,6 @@ GRAVE = ("serious", "critical")
 PICTURES = ".stage canvas, .mlem-chart, .wp-figure"
 OPENABLE = '[data-testid="stMain"] [data-testid="stExpander"] details:not([open]) > summary'
 
-every_page = pytest.mark.parametrize("name", PAGES)
-
 
 def findings(page: Page) -> list[str]:
     """What axe-core finds that keeps people out: the rule, where, and why."""
@@ -46,10 +44,13 @@ def put_on(page: Page, theme: str) -> None:
     visit_drawn(page)
 
 
-@every_page
-def test_axe_finds_nothing_grave_and_pictures_have_words(page: Page, server: str, name: str) -> None:
+@pytest.mark.parametrize("name", PAGES)
+def test_keys_get_everywhere_pictures_have_words_and_axe_finds_nothing_grave(page: Page, server: str, name: str) -> None:
+    """All in one visit: to open a page takes seconds."""
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
     visit_drawn(page, f"{server}/{PAGES[name]}")
+    check_tab(page)
+    page.evaluate("document.activeElement.blur(); document.querySelector('[data-testid=stMain]').scrollTo(0, 0)")
     check_words(page)
     for theme in ("light", "dark"):
         put_on(page, theme)
@@ -94,11 +95,8 @@ FOCUSED = """async () => {
 }"""
 
 
-@every_page
-def test_tab_goes_through_the_whole_page(page: Page, server: str, name: str) -> None:
+def check_tab(page: Page) -> None:
     """Each stop shows that it has the focus, none comes twice before the end, and everything that can be used is a stop."""
-    page.emulate_media(reduced_motion="reduce")
-    visit_drawn(page, f"{server}/{PAGES[name]}")
     silent: list[str] = []
     for _ in range(200):
         page.keyboard.press("Tab")
