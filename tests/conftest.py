@@ -38,24 +38,33 @@ def clock() -> Clock:
 
 
 _BROWSER = "tests/e2e/"
+_OWN_SERVER = {f"{_BROWSER}test_{name}.py" for name in ("chart", "faces", "offline", "workprecision")}
 
 
-class BesideTheBrowser(LoadScopeScheduling):
-    """Files whole to each worker, and all tests with a browser to one: it waits much, and leaves the others their cores."""
+def _scope(nodeid: str) -> str:
+    """What one worker does as a whole: a file, or all tests with a browser, but for those that need not the shared server."""
+    file = nodeid.split("::")[0]
+    if file in _OWN_SERVER:
+        return "browser, and a server of its own"
+    return _BROWSER if file.startswith(_BROWSER) else file
+
+
+class LongestFirst(LoadScopeScheduling):
+    """The tests with a browser in two parts, one to each worker; then other files, one by one, to whoever has ended."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return _BROWSER if nodeid.startswith(_BROWSER) else nodeid.split("::")[0]
+        return _scope(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
     """For ``pytest -n``, in the order of collection."""
     config.option.loadscopereorder = False
-    return BesideTheBrowser(config, log)
+    return LongestFirst(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest begins first."""
-    items.sort(key=lambda item: not item.nodeid.startswith(_BROWSER))
+    items.sort(key=lambda item: (_scope(item.nodeid) != _BROWSER, not item.nodeid.startswith(_BROWSER)))
 
 
 @pytest.fixture(params=DEVICES)
