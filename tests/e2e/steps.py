@@ -50,6 +50,16 @@ def visit_drawn(page: Page, url: str = "") -> None:
     page.wait_for_function(_DRAWN)
 
 
+def put_on(page: Page, theme: str) -> None:
+    """Changes the theme, and waits until the page has followed."""
+    page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
+    page.wait_for_function(
+        "(theme) => getComputedStyle(document.querySelector('[data-testid=stApp]')).colorScheme === theme", arg=theme
+    )
+    page.wait_for_timeout(300)  # pictures follow a little later
+    visit_drawn(page)
+
+
 def crowded(page: Page) -> list[str]:
     """What covers each other among the words of a chart, or is cut by its edge: "one | other" and "one | edge"."""
     found: list[str] = page.evaluate(_CROWDED)

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from tests.e2e.steps import PAGES, visit_drawn
+from tests.e2e.steps import PAGES, put_on, visit_drawn
 
 GRAVE = ("serious", "critical")
 PICTURES = ".stage canvas, .mlem-chart, .wp-figure"
@@ -32,16 +32,6 @@ def unfold(page: Page) -> None:
         closed.first.click()
         page.wait_for_timeout(300)
         visit_drawn(page)
-
-
-def put_on(page: Page, theme: str) -> None:
-    """Changes the theme, and waits until the page has followed."""
-    page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
-    page.wait_for_function(
-        "(theme) => getComputedStyle(document.querySelector('[data-testid=stApp]')).colorScheme === theme", arg=theme
-    )
-    page.wait_for_timeout(300)  # pictures follow a little later
-    visit_drawn(page)
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.e2e.conftest import serving
-from tests.e2e.steps import query, settle, visit, visit_drawn
+from tests.e2e.steps import put_on, query, settle, visit, visit_drawn
 
 PAGES = {
     "hierarchy": ("What does accuracy cost?", ("hierarchy-curves", "hierarchy-cost"), "hierarchy-cost"),
@@ -77,19 +77,19 @@ def test_a_preset_and_back(page: Page, server: str, name: str) -> None:
 
 
 @every_page
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_fits_a_phone(page: Page, server: str, name: str, theme: str) -> None:
+def test_fits_a_phone(page: Page, server: str, name: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
-    page.emulate_media(color_scheme=theme, reduced_motion="reduce")
     visit(page, f"{server}/{name}")
-    said(page, name)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth")
-    for key in PAGES[name][1]:
-        box = chart(page, key).bounding_box()
-        assert box is not None
-        assert box["x"] >= 0
-        assert box["x"] + box["width"] <= 390
+    for theme in ("light", "dark"):
+        put_on(page, theme)
+        said(page, name)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth")
+        for key in PAGES[name][1]:
+            box = chart(page, key).bounding_box()
+            assert box is not None
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= 390
 
 
 def test_on_a_phone_the_main_controls_are_at_hand_while_the_picture_is_in_sight(page: Page, server: str) -> None:
