@@ -16,6 +16,7 @@ from mlem.ui.serving import serving as started
 
 ROOT = Path(__file__).parents[2]
 WAIT = 90_000  # ms, at most: other tests keep the other core busy
+_NO_OMNIBOX = "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup"  # two pages that each window would load
 
 expect.set_options(timeout=WAIT)
 
@@ -41,7 +42,7 @@ def browser() -> Iterator[Browser]:
     assert path, "these tests need Chromium: apt-get install chromium, or set CHROMIUM to its path"
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=quiet)
+        chromium = playwright.chromium.launch(executable_path=path, args=[*quiet, _NO_OMNIBOX])
         yield chromium
         chromium.close()
 
