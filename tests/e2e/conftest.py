@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +11,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from mlem.ui.serving import HOST
 from mlem.ui.serving import serving as started
+from tests.e2e.chromium import launch
 
 ROOT = Path(__file__).parents[2]
 WAIT = 90_000  # ms, at most: other tests keep the other core busy
-_NO_OMNIBOX = "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup"  # two pages that each window would load
 
 expect.set_options(timeout=WAIT)
 
@@ -37,12 +35,8 @@ def server() -> Iterator[str]:
 
 @pytest.fixture(scope="module")  # Playwright keeps an event loop running, which tests elsewhere need for themselves
 def browser() -> Iterator[Browser]:
-    """Chromium, without any network of its own."""
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    assert path, "these tests need Chromium: apt-get install chromium, or set CHROMIUM to its path"
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=[*quiet, _NO_OMNIBOX])
+        chromium = launch(playwright)
         yield chromium
         chromium.close()
 

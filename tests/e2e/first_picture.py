@@ -8,8 +8,6 @@ Seconds are to be taken on a quiet machine, bytes are the same on any.
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from mlem.ui.health import ailment
 from mlem.ui.serving import HOST, serving
+from tests.e2e.chromium import launch
 from tests.e2e.steps import READY
 
 VISITS = 3
@@ -47,9 +46,8 @@ def fresh(browser: Browser) -> Iterator[tuple[Page, dict[str, float]]]:
 
 def main() -> int:
     """Exit status."""
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium")
     with serving() as server, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        browser = launch(playwright)
         if wrong := _in_a_thread(server.port):
             print(wrong, file=sys.stderr)
             return 1

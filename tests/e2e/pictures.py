@@ -7,8 +7,6 @@ are no difference and a label that has moved by a few pixels is one.
 from __future__ import annotations
 
 import io
-import os
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,8 +95,7 @@ def main(names: list[str]) -> None:
 
     FOLDER.mkdir(exist_ok=True)
     with serving("app.py") as address, sync_playwright() as playwright:
-        chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        browser = launch(playwright)
         for name in names or PAGES:
             for look, taken, _ in looks(browser, address, name):
                 taken.save(path_of(look), quality=60, method=6)
