@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -30,7 +30,7 @@ _SAME = 1e-9  # errors whose logarithms differ by less are not interpolated betw
 _FEWEST, _DECADES, _BEND = 5, 1.5, 0.3  # points, range and change of slope beyond which a fit is not to be trusted
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Runs:
     """Runs of one method on shared paths. ``evaluations`` (distinct ones, by level) and ``seconds`` (wall time) are per path.
 
@@ -64,11 +64,6 @@ class Runs:
     def resampled(self) -> Float[np.ndarray, "resamples runs"]:
         """RMSE of each run over resampled paths."""
         return np.sqrt(bootstrap_means(self.squared, resamples=RESAMPLES).clip(min=0.0))
-
-    @cached_property
-    def lines(self) -> _Lines:
-        """What the frontier is made of, but for costs: of the runs first, then of each resample."""
-        return _Lines(np.vstack([self.errors, self.resampled]), self.family)
 
 
 def level_prices(levels: int, unit: str, gamma: float) -> Float[np.ndarray, " levels"]:
@@ -140,7 +135,7 @@ def envelope(runs: Runs, costs: Float[np.ndarray, " runs"], targets: Float[np.nd
     """The frontier of ``runs`` at the prices ``costs`` over ascending ``targets``; what follows reads everything from it."""
     if not (np.diff(targets) > 0).all():
         raise ValueError("targets takes ascending errors")
-    found = np.exp(_lowest(runs.lines, costs, targets))
+    found = np.exp(_lowest(_lines(runs), costs, targets))
     return Envelope(np.asarray(targets, dtype=float), found[0], found[1:])
 
 
@@ -259,6 +254,13 @@ class _Lines:
         cheap = np.minimum(y[self.first], y[self.second]) <= enough
         near = np.flatnonzero(cheap & (self._begin <= x) & (x <= self._end))
         return np.asarray(self.at(x, y, near).min(0, initial=np.inf))
+
+
+@lru_cache(maxsize=8)
+def _lines(runs: Runs) -> _Lines:
+    """Of the runs first, then of each resample. Those that are priced now have them; all that are kept would take too much
+    memory, megabytes each."""
+    return _Lines(np.vstack([runs.errors, runs.resampled]), runs.family)
 
 
 def _log_costs(costs: Float[np.ndarray, " runs"]) -> Float[np.ndarray, " runs"]:
