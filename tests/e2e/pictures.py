@@ -16,6 +16,7 @@ from jaxtyping import Float
 from PIL import Image, ImageFilter
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.e2e.chromium import launch
 from tests.e2e.steps import PAGES, crowded, visit_drawn
 
 FOLDER = Path(__file__).with_name("pictures")
