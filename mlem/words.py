@@ -15,7 +15,7 @@ _GAPS = re.compile(
     r"| (?=[=≈])|(?<=[=≈]) |(?<=MSE) (?=\d)"  # γ = 1, RMSE 0.1
     r"|(?<=\d) (?=to [−\d])|(?<=\d to) (?=[−\d])"  # 0.1 to 0.2
 )
-_HYPHENS = re.compile(r"(?<=ML-)(?=EM)|(?<=\d-)(?=fold)")
+_WITHIN = re.compile(r"(?<=ML-)(?=EM)|(?<=\d-)(?=fold)|(?<=1/)(?=ε)")  # where a line might end without a gap
 _LARGE = ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"))
 
 SURE = f"95{_GLUE}%"
@@ -56,13 +56,13 @@ def fold(ratio: float) -> str:
 
 
 def unbroken(text: str) -> str:
-    """A whole text in Markdown: no line ends between a number and its sign, in a range, or in "ML-EM". Formulas and code
+    """A whole text in Markdown: no line ends between a number and its sign, in a range, in "ML-EM" or "1/ε". Formulas and code
     stay as they are."""
     return "".join(part if part[:1] in "$`" else _tied(part) for part in _VERBATIM.split(text) if part)
 
 
 def _tied(text: str) -> str:
-    return _HYPHENS.sub(_JOINER, _GAPS.sub(_GLUE, text))
+    return _WITHIN.sub(_JOINER, _GAPS.sub(_GLUE, text))
 
 
 def estimate(value: Estimate) -> str:

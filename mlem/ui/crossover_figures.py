@@ -119,7 +119,9 @@ def speedup_map(result: CrossoverResult, gamma: float) -> Figure:
         hoverinfo="skip",
         name="break-even",
     )
+    said = "Speed-up; white: break-even"
     if result.breakeven is not None:
+        said += ", ◇ at your ε"
         whiskers = _whiskers([result.breakeven], "mlem")
         figure.add_scatter(
             x=[result.breakeven.value],
@@ -141,7 +143,7 @@ def speedup_map(result: CrossoverResult, gamma: float) -> Figure:
             **_ticks(0.005, 0.01, 0.02, 0.05, 0.1),
         },
         shapes=[_kink(), _looked_at(gamma)],
-        annotations=[heading("Speed-up; white: break-even, ◇ at your ε")],
+        annotations=[heading(said)],
     )
 
 
