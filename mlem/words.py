@@ -8,14 +8,13 @@ from collections.abc import Sequence
 
 from mlem.errors import Estimate
 
-_GLUE, _JOINER = "\N{NO-BREAK SPACE}", "\N{WORD JOINER}"
+_GLUE = "\N{NO-BREAK SPACE}"
 _VERBATIM = re.compile(r"(\$[^$]*\$|`[^`]*`)")
 _GAPS = re.compile(
     r"(?<=\d) (?=[×%])|(?<=×) (?=\d)"  # 22 ×, × 4
     r"| (?=[=≈])|(?<=[=≈]) |(?<=MSE) (?=\d)"  # γ = 1, RMSE 0.1
     r"|(?<=\d) (?=to [−\d])|(?<=\d to) (?=[−\d])"  # 0.1 to 0.2
 )
-_WITHIN = re.compile(r"(?<=ML-)(?=EM)|(?<=\d-)(?=fold)|(?<=1/)(?=ε)")  # where a line might end without a gap
 _LARGE = ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"))
 
 SURE = f"95{_GLUE}%"
@@ -56,13 +55,9 @@ def fold(ratio: float) -> str:
 
 
 def unbroken(text: str) -> str:
-    """A whole text in Markdown: no line ends between a number and its sign, in a range, in "ML-EM" or "1/ε". Formulas and code
-    stay as they are."""
-    return "".join(part if part[:1] in "$`" else _tied(part) for part in _VERBATIM.split(text) if part)
-
-
-def _tied(text: str) -> str:
-    return _WITHIN.sub(_JOINER, _GAPS.sub(_GLUE, text))
+    """A whole text in Markdown: no line ends between a number and its sign, or in a range. Formulas and code stay as they are;
+    and so do words with hyphens, which a reader is to find and to copy as they are written."""
+    return "".join(part if part[:1] in "$`" else _GAPS.sub(_GLUE, part) for part in _VERBATIM.split(text) if part)
 
 
 def estimate(value: Estimate) -> str:

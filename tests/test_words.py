@@ -68,8 +68,7 @@ def test_signs_and_units_stay_on_the_line_of_their_number() -> None:
 def test_a_whole_text_keeps_its_signs_beside_their_numbers() -> None:
     assert unbroken("22 × at γ = 1, × 4, 5 % off") == f"22{GLUE}× at γ{GLUE}={GLUE}1, ×{GLUE}4, 5{GLUE}% off"
     assert unbroken("RMSE 0.1 (0.09 to 0.12)") == f"RMSE{GLUE}0.1 (0.09{GLUE}to{GLUE}0.12)"
-    assert unbroken("ML-EM, 8-fold") == "ML-\N{WORD JOINER}EM, 8-\N{WORD JOINER}fold"
-    assert unbroken("log²(1/ε)") == "log²(1/\N{WORD JOINER}ε)"
+    assert unbroken("ML-EM, 8-fold, 1/ε") == "ML-EM, 8-fold, 1/ε"
 
 
 def test_formulas_and_code_stay_as_they_are() -> None:

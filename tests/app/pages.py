@@ -30,7 +30,7 @@ def prose(app: AppTest) -> str:
 
 def as_read(text: str) -> str:
     """A text without what keeps its lines from ending."""
-    return text.replace("\N{NO-BREAK SPACE}", " ").replace("\N{WORD JOINER}", "")
+    return text.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def predict(app: AppTest, page: str, key: str) -> None:
