@@ -22,6 +22,7 @@ from streamlit.runtime.app_session import AppSession
 from mlem.experiments.experiment import NAMES
 from mlem.experiments.worker import WORKER
 from mlem.ui.compression import compress_for_all
+from mlem.ui.references import refer_to_what_is_there
 
 ICON = Path(__file__).with_name("icon.svg")  # a file of ours: Streamlit fetches named icons from elsewhere
 
@@ -61,6 +62,7 @@ def _prepare() -> None:
     _send_at_once()
     _watch_no_files()
     _theme_once()
+    refer_to_what_is_there()
     compress_for_all()
 
 

@@ -57,7 +57,7 @@ class _Widget:
 
 @dataclass
 class _Kept:
-    """A message that the server may refer to, and the number of the script's run that last did."""
+    """A message that the server may refer to, and how many runs had ended when it last did."""
 
     message: ForwardMsg
     run: int
@@ -87,7 +87,7 @@ class Tab:
         self.figures, self.drawn = {}, 0
         self._widgets, self._states = dict[str, _Widget](), dict[str, WidgetState]()
         self._pages, self._kept, self._clocks = dict[str, str](), dict[str, _Kept](), dict[str, asyncio.Task[None]]()
-        self._hash, self._oldest, self._run, self._whole = "", 2, 0, True
+        self._hash, self._oldest, self._run, self._fragments = "", 2, 0, frozenset[str]()
         self._shown = set[str]()
         self._done, self._last_figure = asyncio.Event(), 0.0
 
@@ -222,14 +222,17 @@ class Tab:
     def _receive(self, message: ForwardMsg) -> None:
         kind = message.WhichOneof("type")
         if kind == "ref_hash":
-            kept = self._kept[message.ref_hash]
+            kept = self._kept.get(message.ref_hash)
+            if kept is None:
+                self._fail("the page refers to what a browser has no more")
+                return
             kept.run = self._run
             kept.message.metadata.CopyFrom(message.metadata)
             message, kind = kept.message, "delta"
         elif message.metadata.cacheable:
             self._kept[message.hash] = _Kept(message, self._run)
         if kind == "new_session":
-            self._begin(message.new_session, whole=not message.metadata.run.fragment_ids)
+            self._begin(message.new_session, frozenset(message.metadata.run.fragment_ids))
         elif kind == "delta" and message.delta.WhichOneof("type") == "new_element":
             self._take(message.delta.new_element, message.delta, message.hash)
         elif kind == "page_info_changed":
@@ -244,12 +247,12 @@ class Tab:
         elif kind == "script_finished":
             self._end(message.script_finished)
 
-    def _begin(self, session: NewSession, whole: bool) -> None:
+    def _begin(self, session: NewSession, fragments: frozenset[str]) -> None:
+        """A run of these fragments, of the whole script if there are none."""
         self._session = session.initialize.session_id
         self._oldest = session.config.max_cached_message_age
-        self._whole = whole
-        if whole:
-            self._run += 1
+        self._fragments = fragments
+        if not fragments:
             self._hash = session.page_script_hash
             self._shown = set()
             for clock in self._clocks.values():
@@ -276,18 +279,24 @@ class Tab:
                     self._states[proto.id] = _state(kind, proto)
 
     def _end(self, status: int) -> None:
-        """Of a run of the whole script: what it has not shown is gone. A run that makes way for another is none."""
+        """Of a run: what the whole script has not shown is gone, and so is what has not been used for long. A run that makes
+        way for another is none."""
         if status == ForwardMsg.FINISHED_EARLY_FOR_RERUN:
             return
         if status == ForwardMsg.FINISHED_WITH_COMPILE_ERROR:
             self._fail("the page does not compile")
-        if self._whole:
+        if not self._fragments:
             self._widgets = {key: widget for key, widget in self._widgets.items() if key in self._shown}
             self.figures = {key: digest for key, digest in self.figures.items() if key in self._shown}
             ids = {widget.proto.id for widget in self._widgets.values()}
             self._states = {id: state for id, state in self._states.items() if id in ids}
-            self._kept = {key: kept for key, kept in self._kept.items() if self._run - kept.run <= self._oldest}
+        self._run += 1
+        self._kept = {key: kept for key, kept in self._kept.items() if not self._is_old(kept)}
         self._done.set()
+
+    def _is_old(self, kept: _Kept) -> bool:
+        ran = not self._fragments or kept.message.delta.fragment_id in self._fragments
+        return ran and self._run - kept.run > self._oldest
 
     def _start_clock(self, fragment: str, interval: float) -> None:
         async def tick() -> None:
