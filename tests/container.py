@@ -98,6 +98,7 @@ class Image:
         if os.getuid() == 0 and not _runs([*_as_user(1000), str(python / "bin" / "python3")], "encodings"):
             python = self._folder / "base"
             shutil.copytree(sys.base_prefix, python, symlinks=True, ignore=shutil.ignore_patterns("site-packages", "test"))
+            self.environment["LD_LIBRARY_PATH"] = str(python / "lib")  # else it may find the library of another Python
         subprocess.run([python / "bin" / "python3", "-m", "venv", self._folder / "python"], check=True)
 
     def _arg(self, text: str) -> None:
