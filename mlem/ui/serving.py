@@ -23,6 +23,7 @@ HOST = "127.0.0.1"
 _APP = Path(__file__).parents[2] / "app.py"
 _START = 60.0  # s
 _END = 20.0  # s: for a server to end by itself
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy knows of servers on this machine
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 def _answers(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://{HOST}:{port}/_stcore/health", timeout=5) as answer:
+        with _DIRECT.open(f"http://{HOST}:{port}/_stcore/health", timeout=5) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False

@@ -11,11 +11,14 @@ from playwright.sync_api import Locator, Page, expect
 PAGES = {file.stem: "" if file.stem == "race" else file.stem for file in sorted(Path(__file__).parents[2].glob("pages/*.py"))}
 """Every page's name, and where it is."""
 
-_DRAWN = """() => [...document.querySelectorAll('[data-testid^="stBidiComponent"]')].every((host) => {
-  const every = (kind, is) => [...(host.shadowRoot ?? host).querySelectorAll(kind)].every((one) => is(one.dataset));
-  return every(".mlem-chart, .wp-figure, .predict-board", (one) => one.draws)
-    && every(".stage", (one) => one.drawMs && one.ended === "true");
-})"""
+_DRAWN = """() => {
+  const find = (name) => [...document.querySelectorAll(`[data-testid^="${name}"]`)];
+  return !find("stSkeleton").length && find("stBidiComponent").every((host) => {
+    const every = (kind, is) => [...(host.shadowRoot ?? host).querySelectorAll(kind)].every((one) => is(one.dataset));
+    return every(".mlem-chart, .wp-figure, .predict-board", (one) => one.draws)
+      && every(".stage", (one) => one.drawMs && one.ended === "true");
+  });
+}"""
 _CROWDED = """() => [...document.querySelectorAll(".mlem-chart, .wp-figure")].flatMap((chart) => {
   const slack = 2, boxOf = (element) => element.getBoundingClientRect(), frame = boxOf(chart.querySelector(".main-svg"));
   const found = [...chart.querySelectorAll(".main-svg text")].map((text) => [text.textContent, boxOf(text)]);
