@@ -83,6 +83,7 @@ def test_a_line_is_dragged_on_the_chart(page: Page, server: str) -> None:
     asked, slider = page.locator(".predict"), page.get_by_role("slider", name="Your slope")
     expect(page.get_by_role("button", name="Lock my prediction")).to_be_disabled()
     expect(slider).to_have_attribute("aria-valuetext", re.compile("^Nothing said yet"))
+    expect(page.locator(".predict-board")).to_have_attribute("data-draws", re.compile("."))
     page.locator(".predict-handle").scroll_into_view_if_needed()
     start, pad = page.locator(".predict-handle").bounding_box(), page.locator(".predict-pad").bounding_box()
     assert start

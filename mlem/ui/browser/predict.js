@@ -79,6 +79,7 @@ class Prediction {
   }
 
   follow(event) {
+    if (!this.layout) return; // not drawn yet
     const box = this.board.getBoundingClientRect(), zoom = this.root.content.zoom, { x, y } = this.scales();
     const [right, down] = [(event.clientX - box.left) / zoom, (event.clientY - box.top) / zoom];
     const { values, turning } = this.root.content;
