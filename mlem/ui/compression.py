@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 import gzip
 from functools import partial
-from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit.web.server.starlette.starlette_gzip_middleware import SelectiveGZipMiddleware
 
-from mlem.ui.shell import Shell
+from mlem.ui.shell import Answer, Shell, answer_of
 
 FIXED = ("/static/", "/component/")
 """Where files lie whose addresses change with what is in them."""
@@ -24,9 +23,6 @@ FIXED = ("/static/", "/component/")
 MOST_BYTES = 32 * 2**20  # kept
 _LEAST = 1000  # bytes that are worth it
 _WORTH_IT = ("text/", "application/javascript", "application/json", "image/svg")
-
-Answer: TypeAlias = tuple[Message, bytes]
-"""The start of an answer, and its body."""
 
 
 class Compressed:
@@ -52,7 +48,7 @@ class Compressed:
         await send({"type": "http.response.body", "body": body if scope["method"] == "GET" else b""})
 
     async def _compress(self, scope: Scope, receive: Receive) -> Answer:
-        start, body = await _answer(self._app, {**scope, "method": "GET"}, receive)
+        start, body = await answer_of(self._app, {**scope, "method": "GET"}, receive)
         headers = dict(start["headers"])
         kind = headers.get(b"content-type", b"").decode("latin-1")
         if start["status"] != 200 or len(body) < _LEAST or not kind.startswith(_WORTH_IT):
@@ -87,18 +83,3 @@ def _concerns(scope: Scope) -> bool:
     path, headers = scope["path"].removeprefix(scope.get("root_path", "")), dict(scope["headers"])
     asks = not {b"range", b"if-none-match", b"if-modified-since"} & headers.keys()
     return path.startswith(FIXED) and asks and b"gzip" in headers.get(b"accept-encoding", b"")
-
-
-async def _answer(app: ASGIApp, scope: Scope, receive: Receive) -> Answer:
-    """The whole answer of ``app``."""
-    start: Message = {}
-    parts = list[bytes]()
-
-    async def take(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            start.update(message)
-        else:
-            parts.append(message.get("body", b""))
-
-    await app(scope, receive, take)
-    return start, b"".join(parts)

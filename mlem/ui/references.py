@@ -51,9 +51,10 @@ def refer_to_what_is_there() -> None:
     used = WeakKeyDictionary[AppSession, Used]()
 
     def noted(self: AppSession) -> list[ForwardMsg]:
-        sent = flush(self)
-        for message in sent:
-            used.setdefault(self, Used()).note(message)
+        if sent := flush(self):  # mostly there is nothing
+            session = used.setdefault(self, Used())
+            for message in sent:
+                session.note(message)
         return sent
 
     def requested(self: AppSession, client_state: ClientState | None) -> None:

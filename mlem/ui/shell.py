@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
+from typing import TypeAlias
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import file_util
@@ -25,6 +26,10 @@ _OF_THE_FILE = (b"etag", b"last-modified")  # Streamlit's own, which changes les
 _IMPORT = re.compile(r"""(?:from|import)\s*["']\./([\w.~-]+\.js)["']""")
 
 
+Answer: TypeAlias = tuple[Message, bytes]
+"""The start of an answer, and its body."""
+
+
 class Shell:
     """An ASGI app that answers as ``app`` does, with more in the head of each HTML page."""
 
@@ -32,34 +37,17 @@ class Shell:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if _opens_a_page(scope):
-            plain = [(name, value) for name, value in scope["headers"] if name not in _UNWANTED]
-            await self._app({**scope, "headers": plain, "extensions": {}}, receive, _Filling(send))
-        else:
+        if not _opens_a_page(scope):
             await self._app(scope, receive, send)
-
-
-class _Filling:
-    """Sends an answer on; if it is an HTML page, whole and with more in its head."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self._start: Message | None = None
-        self._body = b""
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and _is_page(message):
-            self._start = message
-        elif self._start is None:
-            await self._send(message)
-        else:
-            self._body += message.get("body", b"")
-            if not message.get("more_body", False):
-                body = filled(self._body.decode()).encode()
-                headers = {**dict(self._start["headers"]), b"content-length": str(len(body)).encode()}
-                kept = [(name, value) for name, value in headers.items() if name not in _OF_THE_FILE]
-                await self._send({**self._start, "headers": kept})
-                await self._send({"type": "http.response.body", "body": body})
+            return
+        plain = [(name, value) for name, value in scope["headers"] if name not in _UNWANTED]
+        start, body = await answer_of(self._app, {**scope, "headers": plain, "extensions": {}}, receive)
+        if _is_page(start):
+            body = filled(body.decode()).encode()
+            headers = {**dict(start["headers"]), b"content-length": str(len(body)).encode()}
+            start = {**start, "headers": [(name, value) for name, value in headers.items() if name not in _OF_THE_FILE]}
+        await send(start)
+        await send({"type": "http.response.body", "body": body})
 
 
 @cache
@@ -94,3 +82,18 @@ def _opens_a_page(scope: Scope) -> bool:
 
 def _is_page(start: Message) -> bool:
     return start["status"] == 200 and dict(start["headers"]).get(b"content-type", b"").startswith(b"text/html")
+
+
+async def answer_of(app: ASGIApp, scope: Scope, receive: Receive) -> Answer:
+    """The whole answer of ``app``."""
+    start: Message = {}
+    parts = list[bytes]()
+
+    async def take(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            start.update(message)
+        else:
+            parts.append(message.get("body", b""))
+
+    await app(scope, receive, take)
+    return start, b"".join(parts)
