@@ -109,9 +109,10 @@ def test_importing_mlem_is_light() -> None:
     assert run.stdout.strip() == "[]"
 
 
-def test_a_page_of_pictures_needs_no_network() -> None:
+@pytest.mark.parametrize("name", ["mlem.experiments.sample_store", "mlem.ui.faces_view", "mlem.ui.boot"])
+def test_a_page_of_pictures_needs_no_network(name: str) -> None:
     """diffusers takes seconds to import: it waits for the first network."""
-    code = "import sys, mlem.experiments.sample_store; print('diffusers' in sys.modules)"
+    code = f"import sys, {name}; print('diffusers' in sys.modules)"
     run = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
 

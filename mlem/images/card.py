@@ -5,8 +5,8 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 
-import diffusers
 import torch
 
 import mlem
@@ -87,7 +87,7 @@ are no benchmark of picture quality.
 
 ## Versions
 
-mlem {mlem.__version__}, PyTorch {torch.__version__}, diffusers {diffusers.__version__}, Python {platform.python_version()}.
+mlem {mlem.__version__}, PyTorch {torch.__version__}, diffusers {version("diffusers")}, Python {platform.python_version()}.
 """
 
 
