@@ -13,10 +13,20 @@ KEYS = ("class", "hide", "projector", "predict", "lesson", "step", "said")
 _KEPT = "links.along"
 
 
+def link() -> dict[str, str]:
+    """All that the link has, read at once: each look at it takes a while, and a page asks often. A run that is to make way for
+    another may find it changed while it reads, which Streamlit does not expect. It ends when it looks again."""
+    while True:
+        try:
+            return st.query_params.to_dict()
+        except (KeyError, RuntimeError):
+            continue
+
+
 def texts() -> dict[str, str]:
     """What goes along now, by key."""
     kept: dict[str, str] = st.session_state.setdefault(_KEPT, {})
-    asked = st.query_params.to_dict()  # at once: each look at the link takes a while, and a page asks often
+    asked = link()
     kept |= {key: asked[key] for key in KEYS if key in asked}
     return {key: kept[key] for key in KEYS if kept.get(key)}
 

@@ -30,7 +30,7 @@ def read_params(kind: type[P], page: str) -> tuple[P, list[str]]:
     """The parameters to show now, with notices for what had to be mended. Call before the page's controls are made."""
     st.session_state[_DRAWN] = _drawn()[1], set[str]()
     remembered: P | None = st.session_state.get(f"{page}.params")
-    link = _link()
+    link = along.link()
     if st.session_state.get(_FIRST_LINKS, {}).get(frozenset(link.items()), page) != page:
         link = {}
         st.query_params.clear()
@@ -54,7 +54,7 @@ def keep_params(params: Params, page: str) -> None:
             st.session_state[key] = value
     st.session_state[f"{page}.params"] = params
     own = {to_key(name) for name in params.specs()}
-    shown = _link()
+    shown = along.link()
     others = {key: text for key, text in shown.items() if key not in own | {"v"}}
     link = others | along.texts() | params.to_query()
     if link != shown:
@@ -102,10 +102,6 @@ def control(params: Params, name: str, page: str) -> None:
 def _drawn() -> tuple[set[str], set[str]]:
     both: tuple[set[str], set[str]] = st.session_state.setdefault(_DRAWN, (set(), set()))
     return both
-
-
-def _link() -> dict[str, str]:
-    return st.query_params.to_dict()
 
 
 def _empty(spec: Spec) -> str | None:
