@@ -8,48 +8,62 @@ import runpy
 import socket
 import stat
 import sys
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from threading import Lock, local
+from typing import Any
 
 import streamlit as st
 import torch
 from streamlit.proto.NewSession_pb2 import CustomThemeConfig
 from streamlit.runtime import app_session
 from streamlit.runtime.app_session import AppSession
+from streamlit.runtime.state.safe_session_state import SafeSessionState
 
 from mlem.experiments.experiment import NAMES
 from mlem.experiments.worker import WORKER
 from mlem.ui.compression import compress_for_all
 from mlem.ui.references import refer_to_what_is_there
+from mlem.ui.sending import send_in_one_go
 
-ICON = Path(__file__).with_name("icon.svg")  # a file of ours: Streamlit fetches named icons from elsewhere
+_ICON = Path(__file__).with_name("icon.svg").read_bytes()  # a file of ours: Streamlit fetches named icons from elsewhere
+ICON = f"data:image/svg+xml;base64,{b64encode(_ICON).decode()}"  # as Streamlit sends it, which reads a file for each run
 
 _APP = Path(__file__).parents[2] / "app.py"
+_GARBAGE = 5000, 10, 10
+"""New objects until the young ones are looked through for garbage, and how often that is done until older ones are. With Python's
+own 700 all that sixty sessions hold was looked through every few seconds, for a tenth of one."""
 _SWITCH = 0.001  # s: a computation gives way at each of its operations, and is to go on before a script has ended
-_BOOTED = "app.booted"  # in a session, while app.py runs a page
+_preparing = Lock()
+_runs = local()  # of this thread, since another run of the same session may begin while this one goes on
+_filtered: Any = vars(SafeSessionState)["filtered_state"].fget
 
 
 def boot() -> None:
     """Called by app.py, before any page."""
-    st.session_state[_BOOTED] = True
-    _prepare()
+    _runs.booted = True
+    with _preparing:
+        _prepare()
 
 
 def through_app() -> None:
     """Called first by every page. Until a server has run app.py, Streamlit takes pages/ for an app of its older kind, and a
     link to a page runs that page alone: then app.py is run from here, and runs the page."""
-    if not st.session_state.pop(_BOOTED, False):
+    booted, _runs.booted = getattr(_runs, "booted", False), False
+    if not booted:
         runpy.run_path(str(_APP))
         st.stop()
 
 
-@st.cache_resource(show_spinner=False)
+@cache
 def _prepare() -> None:
-    """Streamlit collects garbage after every run. With torch and SciPy loaded that takes longer than the run, unless what has
-    been imported is out of its sight; so everything heavy is imported first. One thread a run: the states are small, and thirty
-    sessions share the cores."""
+    """With all that torch and SciPy hold, looking for garbage takes longer than a page's script, unless what has been imported
+    is out of its sight; so everything heavy is imported first. One thread a run: the states are small, and thirty sessions
+    share the cores."""
     torch.set_num_threads(1)
     for name in NAMES:
         if (_APP.parent / "pages" / f"{name}.py").exists():
@@ -58,11 +72,14 @@ def _prepare() -> None:
     sys.setswitchinterval(_SWITCH)
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*_GARBAGE)
     WORKER.start()
     _send_at_once()
     _watch_no_files()
     _theme_once()
+    _look_up_one()
     refer_to_what_is_there()
+    send_in_one_go()
     compress_for_all()
 
 
@@ -98,3 +115,25 @@ def _theme_once() -> None:
         return message
 
     app_session._populate_theme_msg = lambda message, section="theme": message.MergeFrom(theme(section))  # type: ignore[assignment]
+
+
+class _LookedUp(Mapping[str, Any]):
+    """The values that a session has, each looked up when it is asked for."""
+
+    def __init__(self, state: SafeSessionState) -> None:
+        self._state = state
+
+    def __getitem__(self, key: str) -> Any:
+        return self._state[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_filtered(self._state))
+
+    def __len__(self) -> int:
+        return len(_filtered(self._state))
+
+
+def _look_up_one() -> None:
+    """To see whether it is empty, every select box and number field has Streamlit gather the values of all that the session
+    has."""
+    SafeSessionState.filtered_state = property(_LookedUp)  # type: ignore[assignment, method-assign]

@@ -65,8 +65,6 @@ def compress_for_all() -> None:
     """Puts it, and the page that a browser opens first (shell.py), into the server that runs, and into those that are made in
     this process later."""
     original = SelectiveGZipMiddleware.__call__
-    if original.__module__ == __name__:
-        return
     taught = WeakKeyDictionary[SelectiveGZipMiddleware, Compressed]()
 
     async def call(self: SelectiveGZipMiddleware, scope: Scope, receive: Receive, send: Send) -> None:

@@ -46,8 +46,6 @@ class Used:
 def refer_to_what_is_there() -> None:
     """Holds for all sessions of this process."""
     flush, request = AppSession.flush_browser_queue, AppSession.request_rerun
-    if flush.__module__ == __name__:
-        return
     used = WeakKeyDictionary[AppSession, Used]()
 
     def noted(self: AppSession) -> list[ForwardMsg]:

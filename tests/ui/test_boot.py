@@ -9,8 +9,9 @@ import streamlit as st
 from streamlit.proto.NewSession_pb2 import CustomThemeConfig
 from streamlit.runtime import app_session
 from streamlit.runtime.app_session import AppSession
+from streamlit.runtime.state import SafeSessionState, SessionState
 
-from mlem.ui.boot import _send_at_once, _theme_once, _watch_no_files
+from mlem.ui.boot import _look_up_one, _send_at_once, _theme_once, _watch_no_files
 
 
 def sends_at_once(one: socket.socket) -> bool:
@@ -62,3 +63,20 @@ def test_the_theme_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
         assert whole == expected
         assert whole.light.primary_color
     assert asked == ["theme", "theme.light"]
+
+
+def test_select_boxes_look_up_one_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same as among all values, which are not gathered for that."""
+    gathered = list[str]()
+    monkeypatch.setattr(SessionState, "filtered_state", property(lambda state: gathered.append("") or {"one": 1, "none": None}))
+    monkeypatch.setattr(SafeSessionState, "filtered_state", SafeSessionState.filtered_state)
+    state = SessionState()
+    state["one"], state["none"] = 1, None
+    safe = SafeSessionState(state, lambda: None)
+    _look_up_one()
+    assert ("one" in safe.filtered_state, "two" in safe.filtered_state) == (True, False)
+    assert (safe.filtered_state["one"], safe.filtered_state["none"]) == (1, None)
+    assert not gathered
+    assert dict(safe.filtered_state) == {"one": 1, "none": None}
+    assert len(safe.filtered_state) == 2
+    assert gathered

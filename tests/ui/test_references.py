@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 
-import pytest
 from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from streamlit.runtime.app_session import AppSession
 
-from mlem.ui import references
 from mlem.ui.references import SURE, Used
 from mlem.ui.serving import serving
 from mlem.ui.tab import Tab
@@ -86,12 +83,3 @@ def test_a_browser_is_not_referred_to_what_it_forgets_meanwhile() -> None:
         asyncio.run(told(server.address))
         assert not server.tracebacks()
     assert not wrong
-
-
-def test_sessions_are_taught_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(AppSession, "flush_browser_queue", AppSession.flush_browser_queue)
-    monkeypatch.setattr(AppSession, "request_rerun", AppSession.request_rerun)
-    references.refer_to_what_is_there()
-    taught = AppSession.flush_browser_queue
-    references.refer_to_what_is_there()
-    assert AppSession.flush_browser_queue is taught
