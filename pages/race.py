@@ -6,12 +6,29 @@ from mlem.experiments.race import EXPERIMENT, RaceParams, RaceResult
 from mlem.planning import Unreachable
 from mlem.ui import lesson, page, race_words
 from mlem.ui.boot import through_app
+from mlem.ui.kept import keep
 from mlem.ui.presets import PRESETS
 from mlem.ui.stage import Scene, stage
 from mlem.ui.state import control, keep_params, read_params
 from mlem.words import unbroken
 
 NAME = "race"
+
+
+def scene() -> Scene:
+    """Of the result; without what a prediction is about as long as that is not locked."""
+    shown = result.playback
+    return Scene(
+        summary=race_words.HIDDEN if hidden else result.summary(),
+        horizon=shown.horizon,
+        paths=shown.paths,
+        raster=shown.raster,
+        bills={} if hidden else shown.bills,
+        verdict={} if hidden else race_words.verdict(result),
+        axes=shown.axes,
+        captions=race_words.captions(params),
+    )
+
 
 through_app()
 learning = lesson.begin(NAME, RaceParams)
@@ -38,20 +55,7 @@ with controls:
         control(params, name, NAME)
     page.more_controls(params, ("rule", "draws", "levels", "residual", "paths", "dim", "noise"), NAME)
 with picture:
-    shown = result.playback
-    stage(
-        Scene(
-            summary=race_words.HIDDEN if hidden else result.summary(),
-            horizon=shown.horizon,
-            paths=shown.paths,
-            raster=shown.raster,
-            bills={} if hidden else shown.bills,
-            verdict={} if hidden else race_words.verdict(result),
-            axes=shown.axes,
-            captions=race_words.captions(params),
-        ),
-        key="race.stage",
-    )
+    stage(keep(result, ("scene", hidden), scene), key="race.stage")
 
 if hidden:
     st.stop()

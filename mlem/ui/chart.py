@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from streamlit.components.v1 import declare_component
 
 from mlem.checks import check_choice, check_integer, check_number
 from mlem.ui.figure import Drawable
+from mlem.ui.kept import keep
 from mlem.ui.modes import ZOOM, modes
 from mlem.ui.palette import LIGHT, levels, palette
 from mlem.ui.payload import pack
@@ -76,7 +77,9 @@ def chart(figure: Drawable, *, key: str, alt: str, height: int = HEIGHT) -> None
     Zoom and hidden series survive as long as ``figure.layout.uirevision`` stays the same (``key`` if the figure has none); a
     series is known by its name. The figure's template is replaced by the house's.
     """
-    _component(data=payload(figure, key=key, alt=alt, height=height, projector=modes().projector), key=key)
+    projector = modes().projector
+    write = partial(payload, figure, key=key, alt=alt, height=height, projector=projector)
+    _component(data=keep(figure, (key, alt, height, projector), write), key=key)
 
 
 def payload(figure: Drawable, *, key: str, alt: str, height: int, projector: bool = False, **more: object) -> bytes:

@@ -12,6 +12,7 @@ from mlem.experiments.steps import StepsResult
 from mlem.ui.chart import ink, level_ink
 from mlem.ui.figure import Figure
 from mlem.ui.figures import heading
+from mlem.ui.kept import drawn_once
 from mlem.ui.palette import DASHES, MARKERS
 from mlem.words import digits, estimate, level_name
 
@@ -20,6 +21,7 @@ _MARGIN = {"l": 58, "r": 64, "t": 36, "b": 56}
 _LIMIT = 1.2  # of the finest 1/h: where the limit is drawn
 
 
+@drawn_once
 def exponents(result: CrossoverResult, gamma: float) -> Figure:
     """A: fitted exponents against γ with their intervals, over theory; the γ that is looked at is marked."""
     figure = Figure()
@@ -55,6 +57,7 @@ def exponents(result: CrossoverResult, gamma: float) -> Figure:
     )
 
 
+@drawn_once
 def level_shares(result: CrossoverResult, gamma: float) -> Figure:
     """B: each level's share of ML-EM's cost at ε, stacked over γ, the cheapest at the bottom."""
     reached = [p for p in result.points if p.shares]
@@ -85,6 +88,7 @@ def level_shares(result: CrossoverResult, gamma: float) -> Figure:
     )
 
 
+@drawn_once
 def speedup_map(result: CrossoverResult, gamma: float) -> Figure:
     """C: EM's cost over ML-EM's over (γ, ε), in cividis, with the contour of equal cost and the line γ = 2."""
     ratio = np.array([[np.nan if r is None else r for r in row] for row in result.map], dtype=float).T
@@ -147,6 +151,7 @@ def speedup_map(result: CrossoverResult, gamma: float) -> Figure:
     )
 
 
+@drawn_once
 def cost_against_step(result: StepsResult) -> Figure:
     """Cost at a fixed error against 1/h: EM and ML-EM for each γ, with the Poisson limit at the end."""
     figure = Figure()

@@ -9,12 +9,14 @@ from mlem.experiments.diagnostics import DiagnosticsResult
 from mlem.ui.chart import ink, level_ink
 from mlem.ui.figure import Figure
 from mlem.ui.figures import heading, log_ticks
+from mlem.ui.kept import drawn_once
 from mlem.ui.palette import DASHES
 from mlem.words import digits
 
 HEIGHT = 300  # CSS pixels
 
 
+@drawn_once
 def by_level(result: DiagnosticsResult) -> Figure:
     """Mean and mean square of corrections, costs, and the product of the two last, against the level: straight lines, where all
     is well."""

@@ -14,6 +14,7 @@ from mlem.experiments.coin import CoinResult
 from mlem.experiments.hierarchy import HierarchyResult, MeasuredLevel
 from mlem.ui.chart import ink, level_ink
 from mlem.ui.figure import Figure
+from mlem.ui.kept import drawn_once
 from mlem.ui.palette import DASHES, MARKERS
 from mlem.words import digits, estimate, level_name, percent, whole
 
@@ -37,6 +38,7 @@ _EXACT = {"color": ink("reference"), "width": 2, "dash": DASHES["reference"]}
 Floats = Float[np.ndarray, "..."]
 
 
+@drawn_once
 def level_curves(result: HierarchyResult) -> Figure:
     """f and its levels over x; below, what each level misses."""
     curves, count = result.curves, len(result.levels)
@@ -70,6 +72,7 @@ def level_curves(result: HierarchyResult) -> Figure:
     )
 
 
+@drawn_once
 def cost_of_accuracy(result: HierarchyResult, asked: float) -> Figure:
     """Log cost against log error, decades of equal length: a point each level, the fitted slope, and the γ ``asked`` for."""
     levels = result.levels
@@ -164,6 +167,7 @@ def _verdict(gamma: Estimate, asked: float) -> dict[str, Any]:
     return {"text": text, "x": 1, "y": 1, **_PAPER, "xanchor": "right", "yanchor": "top", "align": "right"}
 
 
+@drawn_once
 def telescope(result: CoinResult) -> Figure:
     """One step under the glass, a column each level: the corrections that add up to f^K; the coins of the last draw; and what
     the corrections whose coins came up make of it, each divided by its chance."""
@@ -238,6 +242,7 @@ def _add_coins(figure: Figure, result: CoinResult, axis: str) -> None:
     )
 
 
+@drawn_once
 def running_mean(result: CoinResult) -> Figure:
     """The mean of the first n draws against n, in the band in which 95 % of such means lie about f^K; its calls are marked."""
     glass, count = result.glass, len(result.levels)
@@ -285,6 +290,7 @@ def _add_calls(figure: Figure, result: CoinResult) -> list[dict[str, Any]]:
     return [_corner(f"▲ draws that call {level_name(count)}", colour, 1)]
 
 
+@drawn_once
 def shares(result: CoinResult) -> Figure:
     """Of each level, its share of the cost to the left and of the variance to the right: fair where both are alike."""
     count = len(result.levels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import streamlit as st
 
@@ -53,12 +54,13 @@ class Modes:
 def modes() -> Modes:
     """The modes that are on in this session. What a link asks besides is passed over."""
     asked = along.texts()
-    named = asked.get("hide", "").split(",")[:40]
-    return Modes(
-        classroom=asked.get("class") == "1",
-        projector=asked.get("projector") == "1",
-        hide=frozenset(name for name in named if _NAME.fullmatch(name)),
-    )
+    return _asked_by(asked.get("class"), asked.get("projector"), asked.get("hide", ""))
+
+
+@lru_cache(maxsize=64)
+def _asked_by(classroom: str | None, projector: str | None, hide: str) -> Modes:
+    hidden = frozenset(name for name in hide.split(",")[:40] if _NAME.fullmatch(name))
+    return Modes(classroom=classroom == "1", projector=projector == "1", hide=hidden)
 
 
 def enlarge() -> None:

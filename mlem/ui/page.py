@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal
 
 import streamlit as st
@@ -98,11 +98,16 @@ _results = Results(most=128)
 
 def head(question: str, lead: str) -> None:
     """The page's question and the sentence under it."""
-    narrow = _NARROW_ON_PROJECTOR if modes.modes().projector else _NARROW
-    st.html(f"<style>{_CSS}@media (max-width: {narrow}px) {{{_STACKED}}}</style>")
+    st.html(_style(_NARROW_ON_PROJECTOR if modes.modes().projector else _NARROW))
     modes.enlarge()
     st.title(question, anchor=False)
     st.markdown(unbroken(lead))
+
+
+@cache
+def _style(narrow: int) -> str:
+    """On one line: Streamlit looks at each line of it, in every run."""
+    return " ".join(f"<style>{_CSS}@media (max-width: {narrow}px) {{{_STACKED}}}</style>".split())
 
 
 def presets(offered: Mapping[str, Params], current: Params, page: str, *, last: Callable[[], None]) -> None:

@@ -16,6 +16,7 @@ import streamlit as st
 from mlem.checks import check_integer, check_positive
 from mlem.images.sheet import Sheet
 from mlem.ui.chart import charts
+from mlem.ui.kept import keep
 from mlem.ui.modes import modes
 from mlem.ui.palette import MOST_LEVELS, levels, palette, text_on
 from mlem.ui.payload import pack
@@ -219,7 +220,8 @@ class Scene:
 
 def stage(scene: Scene, *, key: str, height: int = HEIGHT) -> None:
     """Show ``scene``, ``height`` CSS pixels high where there is room for it (less on a narrow screen), under its transport."""
-    _component(data=replace(scene, projector=scene.projector or modes().projector).pack(height, key, charts()), key=key)
+    asked = replace(scene, projector=scene.projector or modes().projector)
+    _component(data=keep(scene, (height, key, asked.projector), lambda: asked.pack(height, key, charts())), key=key)
 
 
 def quantise(values: np.ndarray, centre: np.ndarray, step: np.ndarray) -> np.ndarray:
