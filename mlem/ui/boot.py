@@ -35,7 +35,7 @@ ICON = f"data:image/svg+xml;base64,{b64encode(_ICON).decode()}"  # as Streamlit 
 
 _APP = Path(__file__).parents[2] / "app.py"
 _GARBAGE = 5000, 10, 10
-"""New objects until the young ones are looked through for garbage, and how often that is done until older ones are. With Python's
+"""New objects until the young ones are looked through for garbage, and how often that is until older ones are. With Python's
 own 700 all that sixty sessions hold was looked through every few seconds, for a tenth of one."""
 _SWITCH = 0.001  # s: a computation gives way at each of its operations, and is to go on before a script has ended
 _preparing = Lock()
