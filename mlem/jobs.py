@@ -1,9 +1,9 @@
 """Jobs that run while others look on, on a server that many share.
 
-A job is a key and a factory of steps. Jobs have turns of one step each, always the one that has taken the least time so far: a
-short job never waits for a long one to end, and one that has just begun soon has something to show. Whoever polls the same key
-sees the same job: a class of thirty on one page computes it once. A job that nobody polls any more is dropped; it is taken up
-where it stood when somebody polls it again.
+A job is a key and a factory of steps. Jobs have turns of one step each, always the one that has taken the least time so far, so
+that a short job never waits for a long one to end. But those that begin go first, one after the other, so that each soon has
+something to show. Whoever polls the same key sees the same job: a class of thirty on one page computes it once. A job that
+nobody polls any more is dropped; it is taken up where it stood when somebody polls it again.
 
 A step should be well under a second: what takes longer is cut by :func:`sliced`.
 """
@@ -30,6 +30,7 @@ Factory: TypeAlias = Callable[[int], Iterator[Step[T]]]
 
 PATIENCE = 4.5  # s: with the step in progress a job ends within 5 s of the last look at it
 SLICE = 0.02  # s: what a turn takes of work that is sliced
+BEGINNING = 3.0  # s of a job that has no part yet, in which it goes before those that have
 _LONGEST_HOLD = 0.25  # s: after which jobs have one turn
 
 _log = logging.getLogger(__name__)
@@ -133,7 +134,7 @@ class Pool:
         with self._changed:
             if not self._queue:
                 return False
-            job = min(self._queue, key=_taken)
+            job = min(self._queue, key=_place)
             self._queue.remove(job)
             job.busy = True
             watched = self._clock() - job.polled <= self._patience
@@ -194,7 +195,7 @@ class Pool:
     def _snapshot(self, job: _Job) -> Snapshot[Any]:
         turn = None
         if not job.over:
-            turn = 0 if job.busy else sorted(self._queue, key=_taken).index(job) + 1 if job in self._queue else None
+            turn = 0 if job.busy else sorted(self._queue, key=_place).index(job) + 1 if job in self._queue else None
         return Snapshot(tuple(job.parts), job.done, job.finished, job.error, job.seconds, turn)
 
     def _close(self, job: _Job) -> None:
@@ -273,8 +274,10 @@ def sliced(
         thread.join()
 
 
-def _taken(job: _Job) -> float:
-    return job.seconds
+def _place(job: _Job) -> tuple[bool, float]:
+    """Lowest for who comes next: of jobs that begin the one that has come farthest, then the one that has taken the least."""
+    begins = not job.parts and job.seconds < BEGINNING
+    return (False, -job.seconds) if begins else (True, job.seconds)
 
 
 def _memory(value: Any) -> int:

@@ -54,9 +54,43 @@ def test_turns_go_round(clock: Clock) -> None:
     pool.step()
     pool.poll("short", counting(log, "s", parts=2))
     pool.poll("late", counting(log, "t", parts=1))
-    assert [pool.peek(key).turn for key in ("long", "short", "late")] == [1, 2, 3]
+    assert [pool.peek(key).turn for key in ("long", "short", "late")] == [3, 1, 2]  # the first has a part
     run_out(pool)
-    assert log == ["l0", "l1", "s0", "t0", "l2", "s1", "l3", "l4"]
+    assert log == ["l0", "s0", "t0", "l1", "s1", "l2", "l3", "l4"]
+
+
+def test_jobs_that_begin_show_something_one_after_the_other(clock: Clock) -> None:
+    """Each has its first part after ten steps: with fair turns all had waited for nearly all fifty."""
+    pool, shown = Pool(0, patience=LONG, clock=clock), dict[str, float]()
+
+    def steps(name: str) -> Iterator[Step[str]]:
+        for n in range(1, 41):
+            clock.now += 0.1
+            if n == 10:
+                shown[name] = clock.now
+            yield n / 40, name if n % 10 == 0 else None
+
+    names = ["a", "b", "c", "d", "e"]
+    for _ in range(70):
+        for name in names:
+            pool.poll(name, lambda start, name=name: steps(name))  # type: ignore[misc]
+        pool.step()
+    assert shown == pytest.approx({name: 1.0 + n for n, name in enumerate(names)})
+
+
+def test_a_job_that_shows_nothing_for_long_keeps_no_other_back(clock: Clock) -> None:
+    pool, ended = Pool(0, patience=1000, clock=clock), dict[str, float]()
+
+    def steps(name: str, seconds: int) -> Iterator[Step[str]]:
+        for n in range(seconds):
+            clock.now += 1.0
+            yield n / seconds, None
+        ended[name] = clock.now
+
+    pool.poll("long", lambda start: steps("long", 50))
+    pool.poll("short", lambda start: steps("short", 5))
+    run_out(pool)
+    assert ended["short"] <= 2 * 5 + 1
 
 
 def test_who_has_taken_least_comes_first(clock: Clock) -> None:
