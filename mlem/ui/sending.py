@@ -66,9 +66,7 @@ def send_in_one_go() -> None:
             told[session].hand_over(session._event_loop)
 
     def gathered(self: AppSession, callback: Callable[[], None]) -> None:
-        if self not in told:
-            told[self] = Told()
-        if told[self].add(callback):
+        if (told.get(self) or told.setdefault(self, Told())).add(callback):  # two threads find the same one
             announce(self, partial(self._event_loop.call_later, HOLD, hand_over, self))
 
     def noticed(self: AppSession, sender: Any, event: ScriptRunnerEvent, **more: Any) -> None:
