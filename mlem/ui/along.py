@@ -6,21 +6,23 @@ link wins, since it may have been followed or gone back to.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import streamlit as st
 
 KEYS = ("class", "hide", "projector", "predict", "lesson", "step", "said")
 
 _KEPT = "links.along"
+_LOOKS = 10
 
 
 def link() -> dict[str, str]:
     """All that the link has, read at once: each look at it takes a while, and a page asks often. A run that is to make way for
     another may find it changed while it reads, which Streamlit does not expect. It ends when it looks again."""
-    while True:
-        try:
+    for _ in range(_LOOKS):
+        with suppress(KeyError, RuntimeError):
             return st.query_params.to_dict()
-        except (KeyError, RuntimeError):
-            continue
+    return st.query_params.to_dict()
 
 
 def texts() -> dict[str, str]:

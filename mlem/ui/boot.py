@@ -9,9 +9,9 @@ import socket
 import stat
 import sys
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from threading import Lock, local
@@ -40,7 +40,6 @@ own 700 all that sixty sessions hold was looked through every few seconds, for a
 _SWITCH = 0.001  # s: a computation gives way at each of its operations, and is to go on before a script has ended
 _preparing = Lock()
 _runs = local()  # of this thread, since another run of the same session may begin while this one goes on
-_filtered: Any = vars(SafeSessionState)["filtered_state"].fget
 
 
 def boot() -> None:
@@ -118,22 +117,23 @@ def _theme_once() -> None:
 
 
 class _LookedUp(Mapping[str, Any]):
-    """The values that a session has, each looked up when it is asked for."""
+    """The values that a session has, each looked up when it is asked for; all are gathered for who asks for all."""
 
-    def __init__(self, state: SafeSessionState) -> None:
-        self._state = state
+    def __init__(self, state: SafeSessionState, gather: Callable[[SafeSessionState], dict[str, Any]]) -> None:
+        self._state, self._gather = state, gather
 
     def __getitem__(self, key: str) -> Any:
         return self._state[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_filtered(self._state))
+        return iter(self._gather(self._state))
 
     def __len__(self) -> int:
-        return len(_filtered(self._state))
+        return len(self._gather(self._state))
 
 
 def _look_up_one() -> None:
     """To see whether it is empty, every select box and number field has Streamlit gather the values of all that the session
     has."""
-    SafeSessionState.filtered_state = property(_LookedUp)  # type: ignore[assignment, method-assign]
+    gather = vars(SafeSessionState)["filtered_state"].fget
+    SafeSessionState.filtered_state = property(partial(_LookedUp, gather=gather))  # type: ignore[assignment, method-assign]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -10,7 +11,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 R = TypeVar("R")
 
-MOST = 8
+MOST = 16
 """Things that are kept with one owner: the last ones that were made."""
 
 _KEPT = "_kept"
@@ -20,11 +21,13 @@ def keep(owner: object, what: Hashable, make: Callable[[], T]) -> T:
     """What ``make`` makes, once for as long as ``owner`` is there, of which it must depend alone, and on what ``what`` names.
     It is shared, so that nobody may change it."""
     kept: dict[Hashable, T] = vars(owner).setdefault(_KEPT, {})
-    if what not in kept:
-        for oldest in list(kept)[: len(kept) - MOST + 1]:
-            kept.pop(oldest, None)
-        kept[what] = make()
-    return kept[what]
+    if what in kept:
+        with suppress(KeyError):  # another thread has just made room
+            return kept[what]
+    for oldest in list(kept)[: len(kept) - MOST + 1]:
+        kept.pop(oldest, None)
+    made = kept[what] = make()
+    return made
 
 
 def drawn_once(draw: Callable[Concatenate[R, P], T]) -> Callable[Concatenate[R, P], T]:
@@ -32,6 +35,6 @@ def drawn_once(draw: Callable[Concatenate[R, P], T]) -> Callable[Concatenate[R, 
 
     @wraps(draw)
     def drawn(result: R, /, *more: P.args, **named: P.kwargs) -> T:
-        return keep(result, (draw.__qualname__, more, *named.items()), lambda: draw(result, *more, **named))
+        return keep(result, (draw, more, *named.items()), lambda: draw(result, *more, **named))
 
     return drawn

@@ -16,6 +16,7 @@ ZOOM = 1.4
 """How much larger charts are on a projector."""
 
 _TYPE = 24  # px, of the text on a projector
+_LONGEST = 1300  # letters that name hidden controls
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 _CSS = f"""
@@ -54,7 +55,7 @@ class Modes:
 def modes() -> Modes:
     """The modes that are on in this session. What a link asks besides is passed over."""
     asked = along.texts()
-    return _asked_by(asked.get("class"), asked.get("projector"), asked.get("hide", ""))
+    return _asked_by(asked.get("class"), asked.get("projector"), asked.get("hide", "")[:_LONGEST])
 
 
 @lru_cache(maxsize=64)

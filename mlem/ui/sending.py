@@ -40,8 +40,10 @@ class Told:
     def add(self, call: Callable[[], None]) -> bool:
         """Whether it has to be announced: nothing else was waiting."""
         self._calls.append(call)
-        first, self._announced = not self._announced, True
-        return first
+        if self._announced:
+            return False
+        self._announced = True
+        return True
 
     def hand_over(self, loop: AbstractEventLoop) -> None:
         """On the event loop. Where a call fails, the others are made all the same."""

@@ -27,6 +27,14 @@ def test_a_link_that_changes_while_it_is_read_is_read_again(monkeypatch: pytest.
     assert not changing.errors
 
 
+def test_what_goes_wrong_each_time_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    changing = Changing()
+    changing.errors *= 1000
+    monkeypatch.setattr(st, "query_params", changing)
+    with pytest.raises((KeyError, RuntimeError)):
+        along.link()
+
+
 def test_no_other_key_goes_along() -> None:
     with pytest.raises(KeyError, match="'gamma' does not go along"):
         along.put({"gamma": "2"})

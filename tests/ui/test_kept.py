@@ -35,9 +35,9 @@ def test_a_function_of_a_result_is_called_once_for_each_of_its_arguments() -> No
 
 def test_two_functions_do_not_take_each_others_place() -> None:
     found = Found(np.ones(2))
-    first = drawn_once(lambda result: "first")
-    second = keep(found, "second", lambda: "second")
-    assert (first(found), second, keep(found, "second", lambda: "another")) == ("first", "second", "second")
+    first, second = drawn_once(lambda result: "first"), drawn_once(lambda result: "second")
+    assert (first(found), second(found), first(found)) == ("first", "second", "first")
+    assert (keep(found, "third", lambda: "third"), keep(found, "third", lambda: "another")) == ("third", "third")
 
 
 def test_only_the_last_ones_are_kept() -> None:
