@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from mlem.frontier import Envelope, breakeven, cautions, envelope, exponent, known, prices, speedup
 from mlem.ui.palette import LIGHT
@@ -210,6 +210,35 @@ def test_new_runs_and_a_new_gamma_leave_the_view_alone(page: Page, address: str)
     expect(chart.get_by_role("button", name="EM", exact=False).first).to_have_attribute("aria-pressed", "false")
     chart.locator(".wp-figure").press("0")
     page.wait_for_function("(kept) => document.querySelector('.js-plotly-plot').layout.xaxis.range[0] !== kept", arg=kept[0][0])
+
+
+def test_another_unit_is_seen_whole(page: Page, address: str) -> None:
+    """Zoomed to the costs of one unit, the chart would show none of another's."""
+    chart = shown(page, address)
+    for _ in range(4):
+        chart.locator(".wp-figure").press("+")
+    page.wait_for_function("() => Object.keys(document.querySelector('.wp').view.plot.view).length === 2")
+    chart.get_by_text("Evaluations", exact=True).click()
+    expect(chart).to_have_attribute("data-unit", "evaluations")
+    page.wait_for_function(
+        """() => {
+            const { view } = document.querySelector('.wp'), { layout } = document.querySelector('.js-plotly-plot');
+            const [low, high] = layout.yaxis.range;
+            const costs = ['em', 'mlem'].flatMap((method) => Array.from(view.answers()[method].curve.lowest.slice(0, 20)));
+            return costs.filter(Number.isFinite).every((log) => low < log / Math.LN10 && log / Math.LN10 < high);
+        }"""
+    )
+
+
+def test_buttons_come_with_a_tap_where_nothing_hovers(browser: Browser, address: str) -> None:
+    """Else they lie on the curves' names as soon as γ moves them up."""
+    with browser.new_context(viewport={"width": 1024, "height": 768}, has_touch=True, is_mobile=True) as context:
+        page = context.new_page()
+        chart = shown(page, address)
+        assert page.evaluate("matchMedia('(hover: none)').matches")
+        expect(chart.locator(".modebar")).to_be_hidden()
+        chart.locator(".wp-figure").tap()
+        expect(chart.locator(".modebar")).to_be_visible()
 
 
 def test_the_target_moves_by_keys_and_by_a_click(page: Page, address: str) -> None:

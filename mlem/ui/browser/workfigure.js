@@ -72,7 +72,7 @@ export function workFigure({ scene, state, answers, ranges, margin, colours: c, 
       margin: { ...margin, autoexpand: false },
       showlegend: false,
       hovermode: false,
-      uirevision: scene.about,
+      uirevision: `${scene.about} ${state.unit}`, // a view of other costs would show none of these
       xaxis: { ...axis, ...errorTicks(ranges.x, narrow), ...room, range: ranges.x, title: title(errorTitle) },
       yaxis: { ...axis, ...costTicks(ranges.y, narrow), range: ranges.y, title: title(narrow ? "" : UNITS[state.unit].title) },
       annotations,
