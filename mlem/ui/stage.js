@@ -195,6 +195,14 @@ function write(ctx, L, text, x, y, colour, { align = "left", weight = 400, size 
   return ctx.measureText(text).width;
 }
 
+// A panel's heading; smaller where it would not fit.
+function writeHeading(ctx, L, text, y, c) {
+  const size = L.font + L.px(2);
+  ctx.font = `600 ${size}px ${L.family}`;
+  const share = Math.min(1, (L.width - L.x0) / ctx.measureText(text).width);
+  return write(ctx, L, text, L.x0, y, c.ink, { weight: 600, size: Math.floor(10 * size * share) / 10 });
+}
+
 function line(ctx, x0, y0, x1, y1, colour, width = 1) {
   ctx.beginPath();
   ctx.moveTo(x0, y0);
@@ -252,7 +260,7 @@ function paintAxes(ctx, scene, L, c) {
   }
   if (L.paths) {
     const { top, bottom, heading } = L.paths;
-    write(ctx, L, scene.captions.paths, x0, heading, c.ink, { weight: 600, size: font + px(2) });
+    writeHeading(ctx, L, scene.captions.paths, heading, c);
     const most = (pixels, apart) => Math.max(2, Math.floor(pixels / px(apart)));
     for (const y of ticksOf(...L.ys, most(bottom - top, 40))) {
       line(ctx, x0, L.toY(y), x1, L.toY(y), c.grid);
@@ -268,9 +276,9 @@ function paintAxes(ctx, scene, L, c) {
       write(ctx, L, scene.axes[0], x1 + px(10), bottom + px(6) + font, c.muted);
     }
   }
-  if (L.rasterHeading) write(ctx, L, scene.captions.raster, x0, L.rasterHeading, c.ink, { weight: 600, size: font + px(2) });
+  if (L.rasterHeading) writeHeading(ctx, L, scene.captions.raster, L.rasterHeading, c);
   if (L.billHeading) {
-    const used = write(ctx, L, scene.captions.bills, x0, L.billHeading, c.ink, { weight: 600, size: font + px(2) });
+    const used = writeHeading(ctx, L, scene.captions.bills, L.billHeading, c);
     write(ctx, L, scene.unit, x0 + used + px(10), L.billHeading, c.muted);
   }
   for (const [method, { top, bottom }] of Object.entries(L.rows)) paintName(ctx, scene, L, c, method, (top + bottom) / 2);

@@ -117,3 +117,28 @@ def test_narrow_and_dark(page: Page, server: str) -> None:
     visit(page, server)
     expect(stage(page)).to_have_attribute("data-ended", "true")  # reduced motion: the end at once
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+_CUT = """(() => {
+    const { fillText } = CanvasRenderingContext2D.prototype;
+    window.cut = new Set();
+    CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+        const wide = this.measureText(text).width, left = { left: x, center: x - wide / 2, right: x - wide }[this.textAlign];
+        if (left < 0 || left + wide > this.canvas.width / this.getTransform().a) window.cut.add(text);
+        fillText.call(this, text, x, y);
+    };
+})()"""
+
+
+@pytest.mark.parametrize("width", [320, 360, 1440])
+def test_no_word_of_the_stage_is_cut(page: Page, server: str, width: int) -> None:
+    page.add_init_script(_CUT)
+    page.set_viewport_size({"width": width, "height": 844})
+    page.emulate_media(reduced_motion="reduce")
+    visit(page, server)
+    expect(stage(page)).to_have_attribute("data-ended", "true")
+    page.wait_for_timeout(300)  # letters are measured anew when the typeface has come
+    page.evaluate("window.cut.clear()")
+    page.set_viewport_size({"width": width - 2, "height": 844})
+    page.wait_for_timeout(300)
+    assert page.evaluate("[...window.cut]") == []
