@@ -200,7 +200,7 @@ function writeHeading(ctx, L, text, y, c) {
   const size = L.font + L.px(2);
   ctx.font = `600 ${size}px ${L.family}`;
   const share = Math.min(1, (L.width - L.x0) / ctx.measureText(text).width);
-  return write(ctx, L, text, L.x0, y, c.ink, { weight: 600, size: Math.floor(10 * size * share) / 10 });
+  return write(ctx, L, text, L.x0, y, c.ink, { weight: 600, size: size * share });
 }
 
 function line(ctx, x0, y0, x1, y1, colour, width = 1) {

@@ -124,7 +124,7 @@ _CUT = """(() => {
     window.cut = new Set();
     CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
         const wide = this.measureText(text).width, left = { left: x, center: x - wide / 2, right: x - wide }[this.textAlign];
-        if (left < 0 || left + wide > this.canvas.width / this.getTransform().a) window.cut.add(text);
+        if (left < -0.5 || left + wide - 0.5 > this.canvas.width / this.getTransform().a) window.cut.add(text);
         fillText.call(this, text, x, y);
     };
 })()"""
