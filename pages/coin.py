@@ -11,7 +11,7 @@ from mlem.ui.boot import through_app
 from mlem.ui.chart import chart
 from mlem.ui.presets import PRESETS
 from mlem.ui.state import control, keep_params, read_params
-from mlem.words import level_name, unbroken
+from mlem.words import level_name
 
 NAME = "coin"
 MOST = int(CoinParams.specs()["draws"].high)
@@ -60,12 +60,12 @@ with picture:
         st.stop()
     with mean:
         chart(figures.running_mean(result), key="coin.mean", alt=words.mean_alt(result), height=figures.HEIGHT)
-    st.markdown(f"{words.equation(result)}. {words.called(params, result)}")
+    page.say(f"{words.equation(result)}. {words.called(params, result)}")
     st.caption(words.WEIGHTS)
     height = figures.SHARES_HEIGHT + figures.SHARES_ROW * params.levels
     chart(figures.shares(result), key="coin.shares", alt=words.shares_alt(result), height=height)
 
-st.markdown(unbroken(words.lesson(params, result)))
+page.say(words.lesson(params, result))
 page.numbers("The numbers, level by level", result.rows(), words.numbers(result), NAME)
 page.words(NAME, params, result)
 page.take_along(EXPERIMENT, params, result)

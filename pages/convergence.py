@@ -13,7 +13,6 @@ from mlem.ui.boot import through_app
 from mlem.ui.presets import PRESETS
 from mlem.ui.state import control, keep_params, read_params
 from mlem.ui.workprecision import Chosen, WorkPrecision, work_precision
-from mlem.words import unbroken
 
 through_app()
 
@@ -73,7 +72,7 @@ def draw(parts: Sequence[Part], done: bool) -> ConvergenceResult | None:
         key="convergence.chart",
         on_choice=settle,
     )
-    st.markdown(unbroken(curves.convergence_lesson(params, result)))
+    page.say(curves.convergence_lesson(params, result))
     return result if done else None
 
 

@@ -11,7 +11,6 @@ from mlem.ui.boot import through_app
 from mlem.ui.chart import chart
 from mlem.ui.presets import PRESETS
 from mlem.ui.state import control, read_params
-from mlem.words import unbroken
 
 through_app()
 
@@ -52,7 +51,7 @@ def draw(parts: Sequence[Part], done: bool) -> tuple[CrossoverResult, int] | Non
             key="crossover.shares",
             alt=f"Each level’s share in the cost of ML-EM at error {params.epsilon:g}: from cheap to dear as γ grows.",
         )
-    st.markdown(unbroken(curves.crossover_lesson(params, result)))
+    page.say(curves.crossover_lesson(params, result))
     chart(
         crossover_figures.speedup_map(result, params.gamma),
         key="crossover.map",

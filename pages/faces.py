@@ -21,7 +21,6 @@ from mlem.ui.faces_view import FacesView
 from mlem.ui.presets import PRESETS
 from mlem.ui.stage import stage
 from mlem.ui.state import control, read_params
-from mlem.words import unbroken
 
 through_app()
 
@@ -55,7 +54,7 @@ def draw(parts: Sequence[Film], done: bool) -> SampleResult | None:
     judged = sample_store.judged(films) if len(films) == len(METHODS) and not hidden else None
     stage(scene(params, films, judged, faces_view.costs(params, films), planned, "still to come"), key="sample.stage")
     if judged:
-        st.markdown(unbroken(faces_words.lesson(judged, timed=missing in ((), METHODS))))
+        page.say(faces_words.lesson(judged, timed=missing in ((), METHODS)))
     return judged
 
 
@@ -102,9 +101,9 @@ with right:
         alt=faces_words.measured(result, view.unit),
         height=faces_figures.HEIGHT,
     )
-st.markdown(unbroken(faces_words.measured(result, view.unit)))
+page.say(faces_words.measured(result, view.unit))
 if said := faces_words.samplers(result, view.unit):
-    st.markdown(unbroken(said))
+    page.say(said)
 
 st.header("What is a better network worth?", anchor=False)
 left, right = st.columns(2, gap="medium")
@@ -112,14 +111,14 @@ with left:
     chart(faces_figures.level_errors(result, view.unit), key="faces.levels", alt=faces_words.gamma(result))
 with right:
     chart(faces_figures.held_out(result), key="faces.held-out", alt=faces_words.losses(result))
-st.markdown(unbroken(faces_words.gamma(result)))
+page.say(faces_words.gamma(result))
 
 if plan:
     st.header("Which networks are called, and when?", anchor=False)
     effects, count = result.measured.effects, len(result.levels)
     said = faces_words.along_time(effects, plan, params.firing, count)
     chart(faces_figures.calls_along_time(effects, plan, count), key="faces.calls", alt=said, height=faces_figures.HEIGHT)
-    st.markdown(unbroken(said))
+    page.say(said)
 
 page.numbers("The networks, one by one", result.rows(), faces_words.networks(result), "faces.networks")
 page.numbers("All measured runs", result.runs, faces_words.runs(result, params.process), "faces.runs")

@@ -18,7 +18,7 @@ NAME = "hierarchy"
 def diagnose() -> None:
     """What Giles' checks say of the levels, made when somebody wants to know."""
     found: diagnostics.DiagnosticsResult = page.compute(diagnostics.EXPERIMENT, params)
-    st.markdown(unbroken(words.diagnosis(found)))
+    page.say(words.diagnosis(found))
     for caution in found.cautions:
         st.warning(caution, icon=":material/warning:")
     alt = words.diagnostics_alt(found)
@@ -57,7 +57,7 @@ with picture:
 
 if hidden:
     st.stop()
-st.markdown(unbroken(words.lesson(params, result)))
+page.say(words.lesson(params, result))
 page.numbers("The numbers, level by level", result.rows(), words.numbers(params, result), NAME)
 page.fold("Is anything off? Diagnostics by level", ":material/stethoscope:", f"{NAME}.diagnosis", diagnose)
 page.words(NAME, params, result)

@@ -10,7 +10,6 @@ from mlem.ui.kept import keep
 from mlem.ui.presets import PRESETS
 from mlem.ui.stage import Scene, stage
 from mlem.ui.state import control, keep_params, read_params
-from mlem.words import unbroken
 
 NAME = "race"
 
@@ -59,7 +58,7 @@ with picture:
 
 if hidden:
     st.stop()
-st.markdown(unbroken(race_words.lesson(params, result)))
+page.say(race_words.lesson(params, result))
 page.numbers("The numbers, level by level", result.rows(), race_words.ledger(result), NAME)
 page.words(NAME, params, result)
 page.take_along(EXPERIMENT, params, result)

@@ -12,7 +12,6 @@ from mlem.ui.boot import through_app
 from mlem.ui.chart import chart
 from mlem.ui.presets import PRESETS
 from mlem.ui.state import control, read_params
-from mlem.words import unbroken
 
 through_app()
 
@@ -41,7 +40,7 @@ def draw(results: Sequence[StepsResult], done: bool) -> StepsResult | None:
     if learning.card(params, result, ready=done):
         return None
     chart(crossover_figures.cost_against_step(result), key="steps.chart", alt=result.summary(), height=520)
-    st.markdown(unbroken(curves.steps_lesson(result)))
+    page.say(curves.steps_lesson(result))
     return result if done else None
 
 

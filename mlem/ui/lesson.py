@@ -21,9 +21,10 @@ from mlem.lessons.said import Said, from_said, to_said
 from mlem.ui import along, lesson_figures
 from mlem.ui.chart import chart
 from mlem.ui.markdown import plain
+from mlem.ui.page import say
 from mlem.ui.predict import predict
 from mlem.ui.state import keep_params
-from mlem.words import digits, estimate, measure, unbroken
+from mlem.words import digits, estimate, measure
 
 OVERVIEW = "pages/lessons.py"
 ASK_FIRST = "First predict. What this page says comes after that."
@@ -111,7 +112,8 @@ class Learning:
         if truth is None:
             st.caption("This cannot be asked here as the page is set: its result has no answer.")
             return False
-        st.markdown(f"**{plain(self.question.prompt)}**" if self._own else unbroken(f"**{self.question.prompt}**"))
+        prompt = self.question.prompt
+        say(f"**{plain(prompt) if self._own else prompt}**")
         points = self.standing.points(result) if self.standing and self.standing.points else None
         now = said().get(self.key)
         if now is None:
@@ -302,7 +304,7 @@ def _lock(page: str, key: str, chosen: float | None) -> None:
 
 def _tell(question: Question, now: Said, today: Said, truth: Truth) -> None:
     """``now``: what was said and measured then; ``today``: measured as the page is set now."""
-    st.markdown(unbroken(compared(question, now)))
+    say(compared(question, now))
     if question.kind == "number":
         picture = lesson_figures.number_line(question, now)
         chart(picture, key="lesson.line", alt=_spoken(question, now), height=lesson_figures.LINE_HEIGHT)
@@ -310,13 +312,13 @@ def _tell(question: Question, now: Said, today: Said, truth: Truth) -> None:
         it = f"“{plain(_option(question, today.value))}”" if question.kind == "choice" else digits(today.value)
         st.markdown(f"The page was changed since: now it is **{it}**.")
     if truth.sentence:
-        st.markdown(unbroken(truth.sentence))
+        say(truth.sentence)
 
 
 def _words(text: str, own: bool) -> None:
     """A lesson's own words may be marked up; a teacher's come out of a link and are shown as they are."""
     if text:
-        st.markdown(plain(text) if own else unbroken(text))
+        say(plain(text) if own else text)
 
 
 def _elsewhere(learning: Learning) -> None:

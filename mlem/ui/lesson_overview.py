@@ -13,7 +13,7 @@ from mlem.lessons.questions import QUESTIONS
 from mlem.lessons.said import Said
 from mlem.ui import along, lesson
 from mlem.ui.markdown import plain
-from mlem.words import unbroken
+from mlem.ui.page import say
 
 LEAD = (
     "Each lesson goes over several pages. You predict before you see; then your prediction stands beside what was "
@@ -42,7 +42,7 @@ def draw(name: str, offered: Lesson, *, said: Mapping[str, Said], current: bool)
         minutes = f" · {offered.minutes}\N{NO-BREAK SPACE}minutes" if offered.minutes else ""
         st.caption(f"{plain(offered.audience or 'From your teacher')}{minutes} · {len(offered.steps)}\N{NO-BREAK SPACE}steps")
         if offered.goals:
-            st.markdown("Afterwards you can say:\n" + "\n".join(f"- {unbroken(plain(goal))}" for goal in offered.goals))
+            say("Afterwards you can say:\n" + "\n".join(f"- {plain(goal)}" for goal in offered.goals))
         if answered:
             st.progress(len(answered) / len(asked), text=f"{len(answered)} of {len(asked)} questions answered")
         _ways_in(name, offered, said, current, done=bool(asked) and len(answered) == len(asked))

@@ -101,7 +101,12 @@ def head(question: str, lead: str) -> None:
     st.html(_style(_NARROW_ON_PROJECTOR if modes.modes().projector else _NARROW))
     modes.enlarge()
     st.title(question, anchor=False)
-    st.markdown(unbroken(lead))
+    say(lead)
+
+
+def say(text: str) -> None:
+    """Words in Markdown, whose numbers stay in one line with their signs and units."""
+    st.markdown(unbroken(text))
 
 
 @cache
