@@ -183,7 +183,7 @@ st.markdown(classroom())
 st.header("What the paper claims, and what was measured here", anchor=False)
 if table := findings():
     with st.container(key="teach.findings"):
-        st.markdown(table)
+        page.say(table)
     st.caption(f"From README.md: each line by the command beside it, {SURE} intervals in brackets.")
 else:
     st.caption("The table is in README.md, which is not part of this installation.")

@@ -5,19 +5,18 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from mlem.words import unbroken
-
 _README = Path(__file__).parents[2] / "README.md"
 _HEADING = "## What was found"
 
 
 @cache
 def findings(readme: Path = _README) -> str:
-    """README's table of findings, in Markdown; "" where there is no README."""
+    """README's table of findings, in Markdown; "" where there is no README. Each option of a command is code of its own: within
+    code no line is to end, as a browser would end it after "--"."""
     if not readme.is_file():
         return ""
     section = readme.read_text(encoding="utf-8").partition(_HEADING)[2].partition("\n## ")[0]
-    return unbroken("\n".join(line for line in section.splitlines() if line.startswith("|")))
+    return "\n".join(line.replace(" --", "` `--") for line in section.splitlines() if line.startswith("|"))
 
 
 def classroom() -> str:

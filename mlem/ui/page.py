@@ -40,6 +40,7 @@ h2 {{ font-size: 1.5rem !important; }}
   .block-container {{ padding: 3.2rem 1rem 3rem; }}
   h1 {{ font-size: 1.55rem !important; }}
   h2 {{ font-size: 1.3rem !important; }}
+  [data-testid="stHorizontalBlock"]:has(> [data-testid="stColumn"]) {{ row-gap: 1rem; }}  /* columns, one below another */
   [class*="-presets"] {{ gap: 0.4rem !important; }}
   [class*="-presets"] button {{ padding: 0.25rem 0.7rem; }}
   [class*="-teach-step"] > :first-child {{ flex-basis: 100%; }}  /* its buttons come below */
@@ -59,7 +60,9 @@ h2 {{ font-size: 1.5rem !important; }}
 /* The controls beside the picture are so wide that no choice is cut. */
 [class*="-sides"] > div > [data-testid="stHorizontalBlock"] {{ flex-wrap: nowrap; }}
 [class*="-sides"] > div > div > [data-testid="stColumn"]:last-child {{ min-width: 14.5rem; }}
-[data-testid^="stBaseButton"] p {{ white-space: normal; }}
+:is([data-testid^="stBaseButton"], [data-testid="stCheckbox"]) p {{ white-space: normal; }}
+[class*="-findings"] code {{ white-space: nowrap; }}
+@media (min-width: 1000px) {{ [class*="-findings"] td:first-child {{ min-width: 220px; }} }}
 /* What is about to be drawn anew stays readable until it is. */
 [data-stale="true"] {{ opacity: 1 !important; }}
 /* It shows nothing, and is to take no room. */

@@ -147,4 +147,4 @@ def test_a_broken_draft_is_said_and_dropped(visit: Visit) -> None:
 def test_the_claims_are_those_of_the_readme(visit: Visit) -> None:
     app = visit("teach", {})
     assert "| claim | theory | measured | command |" in prose(app)
-    assert "`python -m mlem faces --process ode`" in prose(app)
+    assert "`python -m mlem faces` `--process ode`" in prose(app), "no line ends within an option"
