@@ -85,7 +85,7 @@ if result is None:
 st.header("What does an error cost?", anchor=False)
 with st.container(width=260):
     control(view, "unit", NAME)
-left, right = st.columns([3, 2], gap="medium")
+left, right = st.columns(2, gap="medium")
 with left:
     curves = faces_view.curves(result, view.unit)
     chart(

@@ -16,7 +16,7 @@ from mlem.images.pilot import Effects, Plan
 from mlem.images.process import GFLOP
 from mlem.ui.chart import ink, level_ink
 from mlem.ui.figure import Figure
-from mlem.ui.figures import heading, tick_text
+from mlem.ui.figures import heading, line_ends, tick_text
 from mlem.ui.palette import DASHES, MARKERS
 from mlem.words import digits, estimate, level_name, level_names
 
@@ -44,7 +44,9 @@ _SHORT_VIEW = 2.3  # decades, below which an axis has more ticks
 _GARBAGE = 1.0  # RMSE of pixels in [−1, 1], above which nothing of a picture is right
 _WORST = 0.1  # of a saving: where a method costs more than ten times what EM does, it is off the chart
 _LEAST = 1e-12  # of what is drawn on a logarithmic axis
+_BESIDE_NAMES = {"l": 64, "r": 92, "t": 34, "b": 54}  # CSS pixels
 _PAPER = {"xref": "paper", "yref": "paper"}
+_CLEAR = {"bgcolor": ink("background", 0.8)}  # behind a name: no curve crosses its letters
 
 Floats = Float[np.ndarray, "..."]
 
@@ -95,14 +97,14 @@ def error_vs_cost(result: FacesResult, curves: Mapping[str, Envelope], unit: str
             ends.append((curve.costs[reached][0], curve.targets[reached][0], method))
     errors = np.concatenate([own.errors for own in runs.values()])
     costs = np.concatenate([_costs(own, result, unit) for own in runs.values()])
-    x, y = _log_range(costs, right=0.55), _log_range(np.minimum(errors, _GARBAGE))
+    x, y = _log_range(costs), _log_range(np.minimum(errors, _GARBAGE))
     return figure.update_layout(
         uirevision=f"{result.measured.process} {unit}",
-        margin={"l": 64, "r": 16, "t": 34, "b": 54},
+        margin=_BESIDE_NAMES,
         showlegend=False,
         xaxis={"type": "log", "title": {"text": UNITS[unit]}, "range": x, **_ticks(x)},
         yaxis={"type": "log", "range": y, **_ticks(y)},
-        annotations=[heading(f"RMSE against the reference, {result.pictures} pictures"), *floors, *_names(ends)],
+        annotations=[heading(f"RMSE against the reference, {result.pictures} pictures"), *floors, *_named(ends, x[1], y)],
     )
 
 
@@ -123,7 +125,7 @@ def _add_floors(figure: Figure, em: Runs, costs: Floats, count: int) -> list[dic
         if level < count:  # the last one ends where the frontier does
             end = own[np.argmax(costs[own])]
             where = {"x": math.log10(costs[end]), "y": math.log10(em.errors[end]), "xanchor": "left", "xshift": 5}
-            names.append({"text": level_name(level), **where})
+            names.append({"text": level_name(level), **where, **_CLEAR})
     return names
 
 
@@ -190,7 +192,7 @@ def savings(result: FacesResult, unit: str) -> Figure:
         annotations=[
             heading("EM’s price over the method’s, at equal error"),
             {"text": "EM is cheaper", "x": 0, "y": 0, **_PAPER, "xanchor": "left", "yanchor": "bottom", "xshift": 4, **muted},
-            *_names(starts, before=True),
+            *_names(starts),
         ],
     )
 
@@ -206,6 +208,7 @@ def level_errors(result: FacesResult, unit: str) -> Figure:
     figure = Figure()
     line = np.exp(np.log(costs).mean() - g.value * (np.log(values) - np.log(values).mean()))
     dash = {"color": ink("theory"), "width": 2, "dash": DASHES["theory"]}
+    aside = ["bottom left" if below_it else "top right" for below_it in costs < line]  # of a line that falls
     figure.add_scatter(x=values, y=line, name="fit", mode="lines", line=dash, hoverinfo="skip")
     figure.add_scatter(
         x=values,
@@ -215,7 +218,7 @@ def level_errors(result: FacesResult, unit: str) -> Figure:
         marker={"size": 10, "color": [level_ink(level.level, count) for level in below]},
         error_x=_whiskers(errors, "ink"),
         text=[level_name(level.level) for level in below],
-        textposition="top right",
+        textposition=aside,
         textfont={"size": 14},
         customdata=[estimate(error) for error in errors],
         hovertemplate="%{text}: RMSE %{customdata}<br>%{y:.3r}<extra></extra>",
@@ -332,20 +335,44 @@ def _log_range(values: Floats, *, left: float = 0.0, right: float = 0.0) -> list
     return [low - room - left, high + room + right]
 
 
-def _names(points: Sequence[tuple[float, float, str]], *, before: bool = False) -> list[dict[str, Any]]:
-    """Names of methods to the right of a point of their curves, or to its left; the browser moves apart those that overlap."""
-    place = {"xanchor": "right", "xshift": -8} if before else {"xanchor": "left", "xshift": 8}
-    inks = {"em": "em_text", "mlem": "mlem_text", "theory": "theory_text"}
+def _named(ends: Sequence[tuple[float, float, str]], edge: float, view: Sequence[float]) -> list[dict[str, Any]]:
+    """Names of methods beside the plot's right ``edge``, each with a faint line from near the end of its curve (cost, error):
+    between the curves there is no room for words."""
+    placed = sorted(ends, key=lambda end: end[1], reverse=True)
+    labels = [(math.log10(error), _SHORT[method], ink(_LOOKS[method]["colour"], 0.4)) for _, error, method in placed]
+    notes = line_ends(labels, view, HEIGHT - _BESIDE_NAMES["t"] - _BESIDE_NAMES["b"], "y")
+    return [
+        {
+            **note,
+            "x": math.log10(cost),
+            "xref": "x",
+            "ax": edge,
+            "axref": "x",
+            "standoff": 6,
+            "font": {"color": ink(_text_of(method))},
+        }
+        for note, (cost, _, method) in zip(notes, placed, strict=True)
+    ]
+
+
+def _names(points: Sequence[tuple[float, float, str]]) -> list[dict[str, Any]]:
+    """Names of methods to the left of a point of their curves; the browser moves apart those that overlap."""
     return [
         {
             "text": _SHORT[method],
             "x": math.log10(x),
             "y": math.log10(y),
-            **place,
-            "font": {"color": ink(inks[_LOOKS[method]["colour"]])},
+            "xanchor": "right",
+            "xshift": -8,
+            "font": {"color": ink(_text_of(method))},
         }
         for x, y, method in points
     ]
+
+
+def _text_of(method: str) -> str:
+    """The name of the colour in which a method is written."""
+    return f"{_LOOKS[method]['colour']}_text"
 
 
 def _level_names(levels: Sequence[int], values: Floats, x: float, axis: str) -> list[dict[str, Any]]:

@@ -66,8 +66,8 @@ def level_curves(result: HierarchyResult) -> Figure:
         annotations=[
             heading(f"f (dotted) and its levels, t = {digits(curves.t)}", upper[1]),
             heading("What each level misses", lower[1]),
-            *_line_ends(ends, high, panel * (upper[1] - upper[0]), "y"),
-            *_line_ends(missed[:_STRIP_LABELS], low, panel * (lower[1] - lower[0]), "y2"),
+            *line_ends(ends, high, panel * (upper[1] - upper[0]), "y"),
+            *line_ends(missed[:_STRIP_LABELS], low, panel * (lower[1] - lower[0]), "y2"),
         ],
     )
 
@@ -274,7 +274,7 @@ def running_mean(result: CoinResult) -> Figure:
         showlegend=False,
         xaxis={"type": "log", "title": {"text": "draws"}, "range": [-0.03 * decades, decades], **ticks},
         yaxis={"range": reach, "nticks": 6},
-        annotations=[*notes, *_line_ends(ends, reach, HEIGHT - margin["t"] - margin["b"], "y")],
+        annotations=[*notes, *line_ends(ends, reach, HEIGHT - margin["t"] - margin["b"], "y")],
     )
 
 
@@ -400,7 +400,7 @@ def tick_text(value: float) -> str:
     return f"{value:,.10g}" if 1e-3 <= value <= 1e4 else f"10<sup>{round(math.log10(value))}</sup>".replace("-", "−")
 
 
-def _line_ends(
+def line_ends(
     labels: Sequence[tuple[float, str, str]], view: Sequence[float], pixels: float, axis: str
 ) -> list[dict[str, Any]]:
     """Labels (height, text, colour of the curve) at the right end of curves, pushed apart where they would cover each other.
@@ -425,6 +425,7 @@ def _line_ends(
             "ay": at - pixel,
             "xanchor": "left",
             "standoff": 1,
+            "borderpad": 4,  # between the line and the words
         }
         for (y, text, colour), pixel, at in zip(placed, wanted, shown, strict=True)
     ]

@@ -35,7 +35,9 @@ def test_every_run_and_every_method_is_drawn(result: FacesResult, unit: str) -> 
         np.testing.assert_allclose(cloud.y, [row["rmse"] for row in mine])
         line = series(figure, short)
         assert (np.diff(line.x) <= 1e-9).all(), "a larger error never costs more"
-        assert any(note.text == short for note in figure.layout.annotations)
+        named = next(note for note in figure.layout.annotations if note.text == short)
+        np.testing.assert_allclose([10**named.x, 10**named.y], [line.x[0], line.y[0]], err_msg="at the fine end of its curve")
+        assert named.ax == figure.layout.xaxis.range[1], "beside the plot, where nothing crosses it"
     payload(figure, key="k", alt="a", height=400)
 
 
