@@ -120,8 +120,9 @@ def _saved(rule: str, facts: MethodFacts, unit: str) -> str:
     if not reached:
         return f"ML-EM with {rule} reaches no error that EM reaches."
     best, ratio = max(reached, key=lambda pair: pair[1].low)
+    low, high = (1 / ratio.high, 1 / ratio.low) if ratio.value < 1 else (ratio.low, ratio.high)  # of what is said
     said = (
-        f"ML-EM with {rule} is at best **{times(ratio.value)}** ({digits(ratio.low)} to {digits(ratio.high)}) in "
+        f"ML-EM with {rule} is at best **{times(ratio.value)}** ({digits(low)} to {digits(high)}) in "
         f"{_SHORT[unit]} than EM’s cheapest way, at RMSE {digits(best.target)} (MSE {digits(best.target**2)})."
     )
     losing = [saving.target for saving, r in reached if r.value < 1.0]

@@ -110,6 +110,13 @@ def test_where_it_loses_is_said(result: FacesResult) -> None:
     assert "reaches no error" in faces_words.measured(replace(result, methods={"mlem": facts}), "seconds")
 
 
+def test_the_interval_of_a_loss_is_that_of_what_is_said(result: FacesResult) -> None:
+    only = Saving(0.1, Estimate(0.8, 0.5, 1.25), None)
+    facts = replace(result.methods["mlem"], savings=(only,))
+    said = faces_words.measured(replace(result, methods={"mlem": facts}), "flops")
+    assert f"**{times(0.8)}** (0.800 to 2.00) in GFLOP" in said
+
+
 def test_the_usual_samplers_are_named_for_the_ode_alone(result: FacesResult) -> None:
     assert faces_words.samplers(result, "flops") == ""
     said = faces_words.samplers(faces.judge(made_measured("ode")), "flops")
