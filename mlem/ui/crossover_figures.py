@@ -77,7 +77,7 @@ def level_shares(result: CrossoverResult, gamma: float) -> Figure:
             hovertemplate=f"γ = %{{x}}: {level_name(k)} %{{customdata}} %<extra></extra>",
         )
     ticks = [0, 0.25, 0.5, 0.75, 1]
-    names = [_end(reached[-1].gamma, y, level_name(k), ink("ink")) for k, y in _middles(reached[-1])] if reached else []
+    names = [_end(reached[-1].gamma, y, level_name(k), ink("ink"), 6) for k, y in _middles(reached[-1])] if reached else []
     return figure.update_layout(
         margin=_MARGIN,
         showlegend=False,

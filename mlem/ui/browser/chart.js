@@ -34,7 +34,9 @@ export function figureOf(root, narrow) {
   const { data, layout } = JSON.parse(text);
   const font = { family: getComputedStyle(root).fontFamily, size: narrow ? 12 : 14 };
   layout.template.layout.font = { ...layout.template.layout.font, ...font };
-  for (const axis of ["xaxis", "yaxis"]) layout.template.layout[axis].title.font.size = font.size; // Plotly's own is larger than headings
+  const { size } = font; // Plotly's own titles are larger than headings
+  for (const axis of ["xaxis", "yaxis"]) layout.template.layout[axis].title.font.size = size;
+  layout.template.data.contour = [{ colorbar: { title: { font: { size } } } }];
   if (narrow) layout.template.layout.margin = { l: 48, r: 12, t: 32, b: 48 };
   return { data, layout: { height, ...layout } };
 }

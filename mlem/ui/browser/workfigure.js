@@ -203,9 +203,9 @@ function endLabels({ answers, ranges, c, font, narrow }, shown, annotations) {
   for (const method of shown) {
     const { curve, slope: fitted } = answers[method], [k] = reached(curve);
     if (k === undefined) continue;
-    const half = fitted && (fitted.high - fitted.low) / 2;
-    const value = fitted ? fitted.value.toFixed(2) : "", about = half > 0 ? ` ± ${half.toFixed(2)}` : "";
-    const number = narrow || !value ? value : `slope ${value}${about}`;
+    const value = fitted ? fitted.value.toFixed(2) : "", known = fitted && !Number.isNaN(fitted.low);
+    const between = known ? `<br>${fitted.low.toFixed(2)} to ${fitted.high.toFixed(2)}` : "";
+    const number = narrow || !value ? value : `slope ${value}${between}`;
     annotations.push({
       x: curve.targets[k] / Math.LN10,
       y: Math.max(ranges.y[0], Math.min(ranges.y[1], costAt(curve, 0, k) / Math.LN10)),
