@@ -57,7 +57,7 @@ class CoinParams(Params):
     gamma: float = fields.gamma()
     levels: int = fields.levels(5, help="Levels f^1, …, f^K of the telescope.")
     residual: str = fields.residual()
-    rule: str = choice("optimal", choices=RULES, label="Probabilities pₖ", help="How p_k falls with the level.")
+    rule: str = choice("optimal", choices=RULES, label="Probabilities pₖ", help="How pₖ falls with the level.")
     budget: float = number(
         0.1,
         low=0.001,

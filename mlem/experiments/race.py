@@ -52,7 +52,7 @@ class RaceParams(Params):
         "optimal",
         choices=RULES,
         label="Probabilities pₖ",
-        help="The shape of p_k over levels. Its scale is found from the target error.",
+        help="The shape of pₖ over levels. Its scale is found from the target error.",
     )
     levels: int = fields.levels(LEVELS, "Levels on offer; each method uses what it needs.")
     residual: str = fields.residual()

@@ -68,7 +68,7 @@ class SampleParams(Params):
         "systematic",
         choices={kind: fields.FIRINGS[kind] for kind in ("systematic", "bernoulli")},
         label="Firing",
-        help="Even calls of the levels and with the p_k(t) that a pilot found best, or coins with the paper's rule.",
+        help="Even calls of the levels and with the pₖ(t) that a pilot found best, or coins with the paper's rule.",
     )
     em_steps: int = integer(
         48, low=16, high=GRID // 2, offered=STEPS, label="EM's steps", help="Each evaluates the largest network."

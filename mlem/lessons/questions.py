@@ -202,7 +202,7 @@ def _half_step(gamma: str) -> Callable[[StepsParams, StepsResult], Truth | None]
         grown = Estimate(*(2**s for s in (slope.value, slope.low, slope.high)))
         if grown.high < 1.2:
             why = (
-                "ML-EM’s does not: a call is as rare per unit of time as before, since p_k shrinks with the step. At the "
+                "ML-EM’s does not: a call is as rare per unit of time as before, since pₖ shrinks with the step. At the "
                 f"smallest step a **whole path** costs what {digits(finest.cost.value / prices[-1])} evaluations of "
                 f"{level_name(len(prices))} do, the best network that it calls."
             )

@@ -18,7 +18,7 @@ LESSON = Lesson(
             "race",
             intro="Two ways to follow the same random path. **EM** asks the best network at every step. **ML-EM** asks small "
             "networks at every step, and the best one only now and then. Both are tuned to the same error. Look at the "
-            "dots: each is a call.",
+            "marks under the paths: each is a call.",
             question="race-speedup",
             after="The paths end equally near the truth, and the bills do not. How can that be? First: what does a "
             "network cost?",

@@ -38,7 +38,7 @@ def asked_number(question: Question) -> Asked:
     name = f"Your prediction{f' ({question.unit})' if question.unit else ''}"
     return Asked(
         figure=_number_axis(question, []).add_scatter(
-            name="you", mode="markers+text", textposition="top center", marker=_CROSS, hoverinfo="skip"
+            name="you", mode="markers+text", textposition="top center", cliponaxis=False, marker=_CROSS, hoverinfo="skip"
         ),
         stops=[Stop(x, f"you {digits(x)}", f"Your prediction: {digits(x)}{unit}.") for x in stops],
         label=name,
@@ -59,6 +59,7 @@ def number_line(question: Question, said: Said) -> Figure:
         mode="markers+text",
         text=[f"measured {digits(said.value)}"],
         textposition="bottom center",
+        cliponaxis=False,
         marker={"symbol": "square", "size": 12, "color": ink("ink")},
         error_x={
             "type": "data",
@@ -78,6 +79,7 @@ def number_line(question: Question, said: Said) -> Figure:
         mode="markers+text",
         text=[f"you {digits(said.prediction)}"],
         textposition="top center",
+        cliponaxis=False,
         marker=_CROSS,
         hoverinfo="skip",
     )
@@ -191,7 +193,7 @@ def _number_axis(question: Question, also: Sequence[float]) -> Figure:
             "type": "log" if logs else "linear",
             "range": [span[0] - pad, span[1] + pad],
             "title": {"text": question.unit} if question.unit else None,
-            **({"dtick": 1} if logs else {"nticks": 8}),
+            **(log_ticks(span[1] - span[0], places=7) if logs else {"nticks": 8}),
         },
         yaxis={"visible": False, "range": [-1, 1], "fixedrange": True},
     )

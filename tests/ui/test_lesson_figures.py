@@ -55,6 +55,12 @@ def test_a_prediction_off_the_line_is_still_on_it() -> None:
     assert asked_number(NUMBER).figure.layout.xaxis.range[1] < math.log10(5e4)  # type: ignore[attr-defined]
 
 
+def test_words_at_the_end_of_the_line_are_not_cut() -> None:
+    figure = number_line(NUMBER, Said(NUMBER.low, 2.0, 1.5, 3.0))
+    assert [trace.cliponaxis for trace in figure.data] == [False, False]
+    assert "1,000" in figure.layout.xaxis.ticktext, "written as in sentences"
+
+
 def test_handy_numbers() -> None:
     assert handy_numbers(0.7, 7.0) == [0.7, 0.8, 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7.0]
 
