@@ -11,11 +11,13 @@ from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, Request, Route, expect
+from playwright.sync_api import Page, Request, Route, WebSocketRoute, expect
+from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from mlem.ui.serving import HOST
 from mlem.ui.serving import serving as started
+from mlem.ui.shell import filled
 from tests.e2e.conftest import WAIT
 from tests.e2e.steps import query, said, settle, stage, visit, visit_drawn
 
@@ -24,7 +26,8 @@ SWEEP = "convergence?levels=5&paths=64&seed=4244"
 
 
 class Wire:
-    """A way to the server at the port ``to``: it can be cut, takes ``delay`` s for everything, and carries ``rate`` bytes/s."""
+    """A way to the server at the port ``to``: it can be cut or stalled, takes ``delay`` s for everything, and carries ``rate``
+    bytes/s."""
 
     def __init__(self, to: int, delay: float, rate: float) -> None:
         self.to, self.address = to, ""
@@ -32,7 +35,21 @@ class Wire:
         self._free = 0.0  # when it has carried all that has come so far
         self._whole = True
         self._ends = set[asyncio.StreamWriter]()
+        self._open = list[asyncio.Event]()  # whether anything passes; the last is that of connections that are made now
+        self._pass_anew()
         self._loop, self._over = asyncio.new_event_loop(), asyncio.Event()
+
+    def stall(self) -> None:
+        """Nothing passes any more, and nobody is told."""
+        self._loop.call_soon_threadsafe(self._open[-1].clear)
+
+    def go_on(self) -> None:
+        """What was held on the way arrives."""
+        self._loop.call_soon_threadsafe(self._open[-1].set)
+
+    def forget(self) -> None:
+        """What is connected stays stalled for good; whoever connects anew gets through."""
+        self._loop.call_soon_threadsafe(self._pass_anew)
 
     def cut(self) -> None:
         """What is connected breaks off, and nobody gets through."""
@@ -60,10 +77,16 @@ class Wire:
         while others := asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.wait(others)
 
+    def _pass_anew(self) -> None:
+        self._open.append(asyncio.Event())
+        self._open[-1].set()
+
     def _break(self) -> None:
         self._whole = False
         for end in self._ends:
             end.transport.abort()
+        for passes in self._open:
+            passes.set()
 
     async def _connect(self, browser: asyncio.StreamReader, to_browser: asyncio.StreamWriter) -> None:
         self._ends.add(to_browser)
@@ -71,15 +94,20 @@ class Wire:
             if self._whole:
                 server, to_server = await asyncio.open_connection(HOST, self.to)
                 self._ends.add(to_server)
-                await asyncio.gather(self._carry(browser, to_server), self._carry(server, to_browser))
+                passes = self._open[-1]
+                await asyncio.gather(self._carry(browser, to_server, passes), self._carry(server, to_browser, passes))
                 return
         to_browser.transport.abort()
 
-    async def _carry(self, source: asyncio.StreamReader, end: asyncio.StreamWriter) -> None:
+    async def _carry(self, source: asyncio.StreamReader, end: asyncio.StreamWriter, passes: asyncio.Event) -> None:
         with suppress(OSError):
             while data := await source.read(2**16):
+                await passes.wait()
+                if end.is_closing():
+                    return
                 self._free = max(self._free, self._loop.time()) + len(data) / self._rate
                 self._loop.call_at(self._free + self._delay, end.write, data)
+        await passes.wait()
         self._loop.call_at(max(self._free, self._loop.time()) + self._delay, end.close)
 
 
@@ -138,10 +166,19 @@ def undisturbed(page: Page, server: str) -> str:
     return page.locator(".wp-figure").get_attribute("aria-label") or ""
 
 
+def press_gamma(page: Page) -> None:
+    """One step up."""
+    page.get_by_role("slider", name="Cost exponent γ").press("ArrowRight")
+
+
 def move_gamma(page: Page, to: str) -> None:
     """One step up, to where the link and the stage say so."""
     before = said(page)
-    page.get_by_role("slider", name="Cost exponent γ").press("ArrowRight")
+    press_gamma(page)
+    expect_moved(page, before, to)
+
+
+def expect_moved(page: Page, before: str, to: str) -> None:
     expect(page.locator(".stage canvas")).not_to_have_attribute("aria-label", before)
     settle(page)
     assert query(page)["gamma"] == [to]
@@ -245,3 +282,69 @@ def test_a_slow_connection(page: Page, server: str) -> None:
         stage(page)
         move_gamma(page, "3")
         expect_back(page)
+
+
+def test_a_move_counts_though_its_connection_is_dead(page: Page, server: str) -> None:
+    """The browser is not told, and finds out."""
+    visit(page, server)  # the very first page of a server is Streamlit's own
+    with wired(port(server)) as wire:
+        visit(page, f"{wire.address}/{RACE}")
+        stage(page)
+        before = said(page)
+        page.wait_for_timeout(6000)  # the server has closed the connections by which the page came
+        wire.stall()
+        press_gamma(page)
+        wire.forget()
+        expect_lost(page)
+        expect_moved(page, before, "3")
+        expect_back(page)
+        move_gamma(page, "4")
+
+
+def test_a_connection_that_goes_on_soon_is_kept(page: Page, server: str) -> None:
+    visit(page, server)
+    with wired(port(server)) as wire:
+        visit(page, f"{wire.address}/{RACE}")
+        stage(page)
+        before, others = said(page), list[str]()
+        page.on("websocket", lambda other: others.append(other.url))
+        wire.stall()
+        press_gamma(page)
+        page.wait_for_timeout(6000)  # the server has been asked whether it hears
+        wire.go_on()
+        expect_moved(page, before, "3")
+        assert not others
+
+
+HEARTBEAT = BackMsg(app_heartbeat=True).SerializeToString()
+SENDS = """async () => {
+  window.said = [];
+  const way = new WebSocket("ws://127.0.0.1:1/way");
+  for (const kind of ["open", "message", "close"]) way.addEventListener(kind, () => said.push(kind));
+  await new Promise((opened) => way.addEventListener("open", opened));
+  way.send("move");
+}"""
+
+
+@pytest.mark.parametrize(("hears", "end"), [(True, ["open", "message"]), (False, ["open", "close"])])
+def test_only_a_server_that_does_not_hear_is_given_up(page: Page, hears: bool, end: list[str]) -> None:
+    """One that is at work for a minute is left to it, and asked once whether it hears."""
+    heard = list[str | bytes]()
+
+    def serve(way: WebSocketRoute) -> None:
+        def hear(message: str | bytes) -> None:
+            heard.append(message)
+            if hears and message == HEARTBEAT:
+                way.send(b"")
+
+        way.on_message(hear)
+
+    page.route("http://127.0.0.1:1/", lambda route: route.fulfill(body=filled("<head></head>"), content_type="text/html"))
+    page.route_web_socket("ws://127.0.0.1:1/way", serve)
+    page.clock.install()
+    page.goto("http://127.0.0.1:1/")
+    page.evaluate(SENDS)
+    for _ in range(60):
+        page.clock.run_for(1000)
+    assert page.evaluate("[...new Set(said)]") == end  # of the close that is asked for the browser tells too, later
+    assert heard == ["move", HEARTBEAT]
