@@ -78,7 +78,7 @@ def _prepare() -> None:
     _theme_once()
     _look_up_one()
     refer_to_what_is_there()
-    send_in_one_go()
+    send_in_one_go()  # after it, which looks at each message
     compress_for_all()
 
 

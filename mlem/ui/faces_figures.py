@@ -17,6 +17,7 @@ from mlem.images.process import GFLOP
 from mlem.ui.chart import ink, level_ink
 from mlem.ui.figure import Figure
 from mlem.ui.figures import heading, line_ends, tick_text
+from mlem.ui.kept import drawn_once
 from mlem.ui.palette import DASHES, MARKERS
 from mlem.words import digits, estimate, level_name, level_names
 
@@ -145,6 +146,7 @@ def _add_band(figure: Figure, curve: Envelope, method: str, reached: Bool[np.nda
     )
 
 
+@drawn_once
 def savings(result: FacesResult, unit: str) -> Figure:
     """At each error, how many times cheaper than EM's cheapest way a method is; below 1 it loses."""
     figure, starts, seen = Figure(), [], [1.0]
@@ -197,6 +199,7 @@ def savings(result: FacesResult, unit: str) -> Figure:
     )
 
 
+@drawn_once
 def level_errors(result: FacesResult, unit: str) -> Figure:
     """B: what each network costs, against the error at the end that it makes in the place of the finest; and the fitted γ."""
     below = [level for level in result.levels if level.error is not None]
@@ -244,6 +247,7 @@ def level_errors(result: FacesResult, unit: str) -> Figure:
     )
 
 
+@drawn_once
 def held_out(result: FacesResult) -> Figure:
     """The loss on pictures that no network was trained on, by level, against what an evaluation costs."""
     count, figure = len(result.levels), Figure()

@@ -21,9 +21,8 @@ def keep(owner: object, what: Hashable, make: Callable[[], T]) -> T:
     """What ``make`` makes, once for as long as ``owner`` is there, of which it must depend alone, and on what ``what`` names.
     It is shared, so that nobody may change it."""
     kept: dict[Hashable, T] = vars(owner).setdefault(_KEPT, {})
-    if what in kept:
-        with suppress(KeyError):  # another thread has just made room
-            return kept[what]
+    with suppress(KeyError):
+        return kept[what]
     for oldest in list(kept)[: len(kept) - MOST + 1]:
         kept.pop(oldest, None)
     made = kept[what] = make()

@@ -85,9 +85,9 @@ def send_in_one_go() -> None:
         return [waiting[first : first + AT_ONCE] for first in range(0, len(waiting), AT_ONCE)]
 
     def sent(self: Runtime, session: ActiveSessionInfo, waiting: ForwardMsg | list[ForwardMsg]) -> None:
-        for message in (
-            waiting if isinstance(waiting, list) else [waiting]
-        ):  # one, if it was flushed before this was in its place
+        if not isinstance(waiting, list):  # it was flushed before this was taught
+            waiting = [waiting]
+        for message in waiting:
             send(self, session, message)
 
     AppSession._call_soon_on_event_loop = gathered  # type: ignore[method-assign]

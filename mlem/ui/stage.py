@@ -220,8 +220,12 @@ class Scene:
 
 def stage(scene: Scene, *, key: str, height: int = HEIGHT) -> None:
     """Show ``scene``, ``height`` CSS pixels high where there is room for it (less on a narrow screen), under its transport."""
-    asked = replace(scene, projector=scene.projector or modes().projector)
-    _component(data=keep(scene, (height, key, asked.projector), lambda: asked.pack(height, key, charts())), key=key)
+    projector = scene.projector or modes().projector
+
+    def write() -> bytes:
+        return replace(scene, projector=projector).pack(height, key, charts())
+
+    _component(data=keep(scene, (height, key, projector), write), key=key)
 
 
 def quantise(values: np.ndarray, centre: np.ndarray, step: np.ndarray) -> np.ndarray:
